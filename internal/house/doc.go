@@ -1,0 +1,9 @@
+// Package house knows what a house is: its fields, in one table, with name,
+// unit, range and kind.
+//
+// Everything that reads or describes a house derives from that table
+// ([Fields]): JSON and CSV reading, validation messages, the OpenAPI schema,
+// the help of the command line. A [House] is a small value, an array of
+// numbers with NaN where a field is unknown; it does no I/O and never
+// changes once read.
+package house
