@@ -159,7 +159,10 @@ func (r *reader) records(houses []House) ([]House, error) {
 		most = DefaultMaxRecords
 	}
 	for r.index = 0; r.json.PeekKind() != jsontext.KindEndArray; r.index++ {
-		if r.index == most && r.json.PeekKind() != jsontext.KindInvalid {
+		if r.index == most {
+			if err := r.json.SkipValue(); err != nil {
+				return houses, err
+			}
 			r.faults = InvalidError{Total: 1}
 			r.faults.keep("body.records", "must have at most "+strconv.Itoa(most)+" records", nil)
 			return houses, errTooMany
