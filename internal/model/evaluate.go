@@ -38,9 +38,17 @@ const newestShare = 0.2
 
 // CrossValidate deals the houses into folds, values the sales of each fold
 // with a model trained on the others, and measures all of them together,
-// with the newest on their own, and with houses of which less is known.
-// o.Threads folds are learned at once.
-func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, folds int, progress func(gbdt.Round)) ([]Accuracy, error) {
+// with the newest on their own, and with houses of which less is known. The
+// prices returned are those of the sales with all fields known. o.Threads
+// folds are learned at once, so progress is called by several goroutines; it
+// is told the loss on the fold.
+func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, folds int, progress func(gbdt.Round)) ([]Accuracy, []float64, error) {
+	if folds < 2 {
+		return nil, nil, fmt.Errorf("cross-validation: %d folds, needs 2", folds)
+	}
+	if err := learnable(sales); err != nil {
+		return nil, nil, err
+	}
 	fold := foldsByHouse(sales, folds, rand.New(rand.NewPCG(o.Boosting.Seed, foldStream)))
 	known := []struct {
 		name string
@@ -57,8 +65,8 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 	single.Threads = 1
 	for number := range folds {
 		group.Go(func() error {
-			train, _ := partSales(sales, fold, number)
-			trained, err := Train(ctx, train, table, single, progress)
+			learned, valued := partSales(sales, fold, number)
+			trained, err := train(ctx, learned, valued, table, single, progress)
 			if err != nil {
 				return fmt.Errorf("fold %d of %d: %w", number+1, folds, err)
 			}
@@ -76,7 +84,7 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("cross-validation: %w", err)
+		return nil, nil, fmt.Errorf("cross-validation: %w", err)
 	}
 
 	protocol := fmt.Sprintf("%d-fold cross-validation by house", folds)
@@ -84,19 +92,19 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 	for k := range known {
 		measured, err := measureParts(protocol, known[k].name, sales, predicted[k])
 		if err != nil {
-			return nil, fmt.Errorf("cross-validation: %w", err)
+			return nil, nil, fmt.Errorf("cross-validation: %w", err)
 		}
 		out = append(out, measured...)
 	}
-	return out, nil
+	return out, predicted[0], nil
 }
 
 // NewestSplit trains on the oldest 80 % of sales and measures the prices of
-// the newest 20 %.
+// the newest 20 %, each as of the day of its sale.
 func NewestSplit(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (Accuracy, error) {
 	old, new := splitNewest(sales)
-	train, test := pick(sales, old), pick(sales, new)
-	trained, err := Train(ctx, train, table, o, progress)
+	test := pick(sales, new)
+	trained, err := train(ctx, pick(sales, old), test, table, o, progress)
 	if err != nil {
 		return Accuracy{}, fmt.Errorf("newest sales: %w", err)
 	}

@@ -47,9 +47,9 @@ func (o *Options) check() error {
 
 // params returns the parameters of the forest, with what follows from the
 // columns.
-func (o *Options) params(threads int) gbdt.Params {
+func (o *Options) params() gbdt.Params {
 	p := o.Boosting
-	p.Threads = threads
+	p.Threads = o.Threads
 	p.Monotone = nil
 	for _, c := range features.Columns() {
 		p.Monotone = append(p.Monotone, c.Monotone)

@@ -40,10 +40,16 @@ type Trained struct {
 // all sales are learned from for so long. progress, if not nil, is called
 // after each round.
 func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*Trained, error) {
-	if err := o.check(); err != nil {
+	if err := learnable(sales); err != nil {
 		return nil, err
 	}
-	if err := learnable(sales); err != nil {
+	return train(ctx, sales, nil, table, o, progress)
+}
+
+// train is Train without a look at how many sales there are. The loss on the
+// watched sales, if any, is told to progress and decides on nothing.
+func train(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*Trained, error) {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if o.Boosting.EarlyStoppingRounds > 0 {
@@ -53,12 +59,7 @@ func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o
 		}
 		o.Boosting.Rounds, o.Boosting.EarlyStoppingRounds = rounds, 0
 	}
-	encoder, err := fit(sales, o)
-	if err != nil {
-		return nil, err
-	}
-	data := dataset(encoder, table, sales, o)
-	result, err := gbdt.Train(ctx, data, nil, gbdt.Squared{}, o.params(o.Threads), progress)
+	encoder, result, err := learn(ctx, sales, watched, table, o, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +67,39 @@ func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o
 	if err != nil {
 		return nil, err
 	}
+	return &Trained{Model: m, Rounds: result.Forest.Trees(), Importance: shares(result.Gain)}, nil
+}
+
+// learn fits the encoder and the forest.
+func learn(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*features.Encoder, *gbdt.Result, error) {
+	encoder, err := features.Fit(housesOf(sales), o.Boosting.Seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	var validation *gbdt.Dataset
+	if len(watched) > 0 {
+		whole := o
+		whole.PartialWeight = 0 // what is asked for most is a whole record
+		d := dataset(encoder, table, watched, whole)
+		validation = &d
+	}
+	result, err := gbdt.Train(ctx, dataset(encoder, table, sales, o), validation, gbdt.Squared{}, o.params(), progress)
+	return encoder, result, err
+}
+
+// shares scales values so that they sum to 1, unless all are 0.
+func shares(values []float64) []float64 {
 	var total float64
-	for _, g := range result.Gain {
-		total += g
+	for _, v := range values {
+		total += v
 	}
-	for i := range result.Gain {
-		result.Gain[i] /= total
+	scaled := make([]float64, len(values))
+	for i, v := range values {
+		if total > 0 {
+			scaled[i] = v / total
+		}
 	}
-	return &Trained{Model: m, Rounds: result.Forest.Trees(), Importance: result.Gain}, nil
+	return scaled
 }
 
 // learnable returns an error where sales are too few or too alike to learn
@@ -88,15 +114,6 @@ func learnable(sales []house.Sale) error {
 		}
 	}
 	return fmt.Errorf("all %d sales have the price %.2f: there is nothing to learn", len(sales), sales[0].Price)
-}
-
-// fit learns the encoder from the houses of sales, without their prices.
-func fit(sales []house.Sale, o Options) (*features.Encoder, error) {
-	houses := make([]house.House, len(sales))
-	for i := range sales {
-		houses[i] = sales[i].House
-	}
-	return features.Fit(houses, o.Boosting.Seed)
 }
 
 // dataset makes a row, label and weight of each sale, and of each sale's
@@ -153,14 +170,7 @@ func roundsByValidation(ctx context.Context, sales []house.Sale, table *demograp
 	if len(train) == 0 || len(held) == 0 {
 		return 0, errors.New("too few houses to keep some back for early stopping")
 	}
-	encoder, err := fit(train, o)
-	if err != nil {
-		return 0, err
-	}
-	whole := o
-	whole.PartialWeight = 0 // what is asked for most is a whole record
-	validation := dataset(encoder, table, held, whole)
-	result, err := gbdt.Train(ctx, dataset(encoder, table, train, o), &validation, gbdt.Squared{}, o.params(o.Threads), progress)
+	_, result, err := learn(ctx, train, held, table, o, progress)
 	if err != nil {
 		return 0, err
 	}

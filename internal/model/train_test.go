@@ -55,7 +55,7 @@ func TestNoPriceEntersARow(t *testing.T) {
 	sales, table := modeltest.Sales(400), modeltest.Table(t)
 	o := quickOptions()
 	rows := func(sales []house.Sale) []uint32 {
-		encoder, err := fit(sales, o)
+		encoder, err := features.Fit(housesOf(sales), o.Boosting.Seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,9 +228,12 @@ func TestPricesAllocateNothing(t *testing.T) {
 
 func TestCrossValidationOfMadeSales(t *testing.T) {
 	sales, table := modeltest.Sales(1000), modeltest.Table(t)
-	accuracy, err := CrossValidate(context.Background(), sales, table, quickOptions(), 3, nil)
+	accuracy, predicted, err := CrossValidate(context.Background(), sales, table, quickOptions(), 3, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if again, err := Measure(pricesOf(sales), predicted); err != nil || again != accuracy[0].Metrics {
+		t.Errorf("the prices returned measure %+v (%v), not %+v", again, err, accuracy[0].Metrics)
 	}
 	if len(accuracy) != 6 {
 		t.Fatalf("%d measures, want all and newest sales with 3 sets of fields", len(accuracy))
@@ -254,7 +257,7 @@ func TestAccuracyOnRealSales(t *testing.T) {
 	sales, table := realData(t)
 	o := DefaultOptions()
 	o.Threads = 2
-	accuracy, err := CrossValidate(context.Background(), sales, table, o, 5, nil)
+	accuracy, _, err := CrossValidate(context.Background(), sales, table, o, 5, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
