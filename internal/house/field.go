@@ -1,6 +1,9 @@
 package house
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Field numbers a field of a house; it indexes [House.Values] and [Fields].
 type Field uint8
@@ -124,6 +127,17 @@ func NewSet(members ...Field) Set {
 
 // Has says whether f is in the set.
 func (s Set) Has(f Field) bool { return s&(1<<f) != 0 }
+
+// String returns the names of the fields of the set, parted by commas.
+func (s Set) String() string {
+	var names []string
+	for f := range Field(NumFields) {
+		if s.Has(f) {
+			names = append(names, f.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // Sets of fields that requests are read by.
 var (

@@ -1,0 +1,358 @@
+package house
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DefaultMaxRecords is how many records a request may have unless a
+// [Decoder] says otherwise.
+const DefaultMaxRecords = 1000
+
+// Decoder reads houses from JSON and checks every field. It is safe for
+// concurrent use as long as nobody changes it.
+type Decoder struct {
+	// Required holds the fields that each record must have.
+	Required Set
+	// Allowed holds the fields that a record may have, Required among them;
+	// valuation_date is always allowed.
+	Allowed Set
+	// MaxRecords is how many records a body may have; 0 is DefaultMaxRecords.
+	MaxRecords int
+	// Now is the clock that bounds years; nil is time.Now.
+	Now func() time.Time
+}
+
+// Records reads a body {"records": [{…}, …]} and appends its houses to
+// dst[:0]. The error is a [*SyntaxError] if the body is not JSON, else an
+// [*InvalidError] with every fault in document order; locations begin with
+// "body". A body with too many records has that one fault alone, and is not
+// read to its end. After an error the houses are none.
+func (d *Decoder) Records(dst []House, body []byte) ([]House, error) {
+	r := d.open(body, false)
+	defer r.close()
+	dst, err := r.body(dst[:0])
+	if err == nil {
+		err = r.end()
+	}
+	if err = r.verdict(err, "the body is empty"); err != nil {
+		return dst[:0], err
+	}
+	return dst, nil
+}
+
+// Line reads one line of an NDJSON file: an object with the fields of a
+// house. Files are dirty: unknown members are ignored, numbers may be quoted,
+// an empty string is an unknown value, and "date" is the day if there is no
+// valuation_date. Errors are as in [Decoder.Records], with the field's name
+// as the location.
+func (d *Decoder) Line(line []byte) (House, error) {
+	r := d.open(line, true)
+	defer r.close()
+	var h House
+	err := r.record(&h)
+	if err == nil {
+		err = r.end()
+	}
+	if err = r.verdict(err, "the line is empty"); err != nil {
+		return Unknown(), err
+	}
+	return h, nil
+}
+
+// reader is one reading of a body or a line.
+type reader struct {
+	*Decoder
+	file    bool // a line of a file rather than a body
+	skipped int  // bytes before the JSON, of a byte order mark
+	year    int  // the present one
+	index   int  // of the record that is being read
+	faults  InvalidError
+	scratch []byte // of the last string with escapes
+	source  bytes.Buffer
+	json    jsontext.Decoder
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+func (d *Decoder) open(text []byte, file bool) *reader {
+	r := readers.Get().(*reader)
+	now := time.Now
+	if d.Now != nil {
+		now = d.Now
+	}
+	r.Decoder, r.file, r.year = d, file, now().UTC().Year()
+	r.skipped, r.index, r.faults = 0, 0, InvalidError{}
+	if bytes.HasPrefix(text, byteOrderMark) {
+		r.skipped = len(byteOrderMark)
+	}
+	r.source = *bytes.NewBuffer(text[r.skipped:]) // jsontext reads a bytes.Buffer in place
+	r.json.Reset(&r.source)
+	return r
+}
+
+// close lets go of the text and returns r to its pool.
+func (r *reader) close() {
+	const keptScratch = 4 << 10
+	if cap(r.scratch) > keptScratch {
+		r.scratch = nil
+	}
+	r.Decoder, r.faults, r.source = nil, InvalidError{}, bytes.Buffer{}
+	r.json.Reset(&r.source)
+	readers.Put(r)
+}
+
+// body reads the whole body. Its error is of the syntax.
+func (r *reader) body(houses []House) ([]House, error) {
+	if r.json.PeekKind() != jsontext.KindBeginObject {
+		return houses, r.misfit("body", "must be an object with the member records")
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return houses, err
+	}
+	found := false
+	for r.json.PeekKind() != jsontext.KindEndObject {
+		name, err := r.name()
+		if err != nil {
+			return houses, err
+		}
+		if string(name) == "records" {
+			found = true
+			houses, err = r.records(houses)
+		} else {
+			err = r.misfit("body."+clip(name), "is not a member of the body, which is only records")
+		}
+		if err != nil {
+			return houses, err
+		}
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return houses, err
+	}
+	if !found && r.faults.add() {
+		r.faults.keep("body.records", isRequired, nil)
+	}
+	return houses, nil
+}
+
+// errTooMany ends the reading of a body with too many records.
+var errTooMany = errors.New("too many records")
+
+// records reads the array of records.
+func (r *reader) records(houses []House) ([]House, error) {
+	if r.json.PeekKind() != jsontext.KindBeginArray {
+		return houses, r.misfit("body.records", "must be an array of houses")
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return houses, err
+	}
+	most := r.MaxRecords
+	if most <= 0 {
+		most = DefaultMaxRecords
+	}
+	for r.index = 0; r.json.PeekKind() != jsontext.KindEndArray; r.index++ {
+		if r.index == most && r.json.PeekKind() != jsontext.KindInvalid {
+			r.faults = InvalidError{Total: 1}
+			r.faults.keep("body.records", "must have at most "+strconv.Itoa(most)+" records", nil)
+			return houses, errTooMany
+		}
+		houses = append(houses, House{})
+		if err := r.record(&houses[len(houses)-1]); err != nil {
+			return houses, err
+		}
+	}
+	if r.index == 0 && r.faults.add() {
+		r.faults.keep("body.records", "must have at least 1 record", nil)
+	}
+	_, err := r.json.ReadToken()
+	return houses, err
+}
+
+// record reads one house.
+func (r *reader) record(h *House) error {
+	*h = unknown
+	if r.json.PeekKind() != jsontext.KindBeginObject {
+		return r.misfit(r.location(""), "must be an object with the fields of a house")
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return err
+	}
+	var seen Set
+	sold := NoDate
+	for r.json.PeekKind() != jsontext.KindEndObject {
+		name, err := r.name()
+		if err != nil {
+			return err
+		}
+		field, known := Lookup(string(name))
+		switch {
+		case known && r.Allowed.Has(field):
+			seen |= 1 << field
+			err = r.value(h, field)
+		case string(name) == DateField:
+			h.Date, err = r.date(DateField)
+		case r.file && string(name) == "date":
+			sold, err = r.date("date")
+		case r.file:
+			err = r.json.SkipValue()
+		default:
+			err = r.stranger(string(name), known)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if h.Date == NoDate {
+		h.Date = sold
+	}
+	if missing := r.Required &^ seen; missing != 0 {
+		for f := range Field(NumFields) {
+			if missing.Has(f) && r.faults.add() {
+				r.faults.keep(r.location(f.String()), isRequired, nil)
+			}
+		}
+	}
+	_, err := r.json.ReadToken()
+	return err
+}
+
+// value reads the value of a field into h.
+func (r *reader) value(h *House, f Field) error {
+	raw, err := r.json.ReadValue()
+	if err != nil {
+		return err
+	}
+	v, fault := r.parse(&fields[f], raw)
+	if fault == "" && math.IsNaN(v) && r.Required.Has(f) {
+		fault = isRequired
+	}
+	if fault != "" {
+		if r.faults.add() {
+			r.faults.keep(r.location(f.String()), fault, raw)
+		}
+		return nil
+	}
+	h.Values[f] = v
+	return nil
+}
+
+// parse returns the value that raw stands for, NaN for an unknown one, or
+// what is wrong with it.
+func (r *reader) parse(s *Spec, raw jsontext.Value) (v float64, fault string) {
+	switch raw.Kind() {
+	case jsontext.KindNull:
+		return math.NaN(), ""
+	case jsontext.KindNumber:
+		v, _ = parseNumber(raw)
+		return v, s.check(v, r.year)
+	case jsontext.KindString:
+		text := r.unquote(raw)
+		if r.file {
+			return s.parseText(string(text), r.year)
+		}
+		if s.Kind == ZIP && isZipcode(text) {
+			v, _ = parseNumber(text)
+			return v, ""
+		}
+	}
+	return math.NaN(), s.mustBe()
+}
+
+// date reads the value of the named day field; null is no day.
+func (r *reader) date(name string) (Date, error) {
+	raw, err := r.json.ReadValue()
+	if err != nil {
+		return NoDate, err
+	}
+	text := []byte(raw)
+	switch kind := raw.Kind(); {
+	case kind == jsontext.KindNull:
+		return NoDate, nil
+	case kind == jsontext.KindString:
+		if text = r.unquote(raw); r.file && len(bytes.TrimSpace(text)) == 0 {
+			return NoDate, nil
+		}
+	case kind != jsontext.KindNumber || !r.file:
+		text = nil
+	}
+	day, err := ParseDate(string(text))
+	if err != nil && r.faults.add() {
+		r.faults.keep(r.location(name), err.Error(), raw)
+	}
+	return day, nil
+}
+
+// stranger reads past a member of a record that is not taken.
+func (r *reader) stranger(name string, known bool) error {
+	raw, err := r.json.ReadValue()
+	if err != nil || !r.faults.add() {
+		return err
+	}
+	message := "is not a field of a house"
+	if known {
+		message = "is not taken here, where a house has only " + r.Allowed.String() + " and " + DateField
+	} else if near := nearest(name, r.Allowed); near != "" {
+		message += ", did you mean " + near + "?"
+	}
+	r.faults.keep(r.location(clip([]byte(name))), message, raw)
+	return nil
+}
+
+// misfit reads past a value that is not of the type it must be.
+func (r *reader) misfit(location, message string) error {
+	raw, err := r.json.ReadValue()
+	if err == nil && r.faults.add() {
+		r.faults.keep(location, message, raw)
+	}
+	return err
+}
+
+// name reads the name of a member; it is good until the next one.
+func (r *reader) name() ([]byte, error) {
+	raw, err := r.json.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	return r.unquote(raw), nil
+}
+
+// unquote returns what a JSON string says; it is good until the next one.
+func (r *reader) unquote(raw jsontext.Value) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], raw) // ReadValue has checked it
+	return r.scratch
+}
+
+// location names a field of the record that is being read, or the record.
+func (r *reader) location(name string) string {
+	if r.file {
+		return name
+	}
+	record := "body.records[" + strconv.Itoa(r.index) + "]"
+	if name == "" {
+		return record
+	}
+	return record + "." + name
+}
+
+func isZipcode(text []byte) bool {
+	if len(text) != 5 {
+		return false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
