@@ -85,4 +85,17 @@ func (s *Spec) parseText(text string, year int) (v float64, fault string) {
 	return v, s.check(v, year)
 }
 
+// parseDay reads a day as it stands in a file; empty text is no day.
+func parseDay(text string) (day Date, fault string) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return NoDate, ""
+	}
+	day, err := ParseDate(text)
+	if err != nil {
+		return NoDate, mustBeDay
+	}
+	return day, ""
+}
+
 func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

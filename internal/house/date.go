@@ -1,7 +1,7 @@
 package house
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"time"
 )
@@ -16,22 +16,37 @@ const secondsPerDay = 24 * 60 * 60
 
 // dateLayouts are the spellings of a day that are read: ISO 8601 long and
 // short, and the short one with an idle time as county exports have it.
-var dateLayouts = []string{"2006-01-02", "20060102", "20060102T150405", time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05"}
+var dateLayouts = []string{time.DateOnly, "20060102", "20060102T150405", time.RFC3339, "2006-01-02T15:04:05", time.DateTime}
+
+// Years that a day may be in.
+const (
+	minDateYear = 1900
+	maxDateYear = 2199
+)
+
+const mustBeDay = "must be a day such as 2015-05-27 or 20150527T000000, from 1900 to 2199"
 
 // ParseDate reads a day written as 2015-05-27, 20150527, 20150527T000000 or
 // with an RFC 3339 time, which is dropped. Years run from 1900 to 2199.
 func ParseDate(s string) (Date, error) {
-	for _, layout := range dateLayouts {
+	layouts := dateLayouts
+	for i, layout := range layouts[:3] { // an error of time.Parse is dear, so guess by length
+		if len(s) == len(layout) {
+			layouts = layouts[i:][:1]
+			break
+		}
+	}
+	for _, layout := range layouts {
 		t, err := time.Parse(layout, s)
 		if err != nil {
 			continue
 		}
-		if t.Year() < 1900 || t.Year() > 2199 {
+		if t.Year() < minDateYear || t.Year() > maxDateYear {
 			break
 		}
 		return DateOf(t), nil
 	}
-	return NoDate, fmt.Errorf("must be a day such as 2015-05-27 or 20150527T000000, from 1900 to 2199")
+	return NoDate, errors.New(mustBeDay)
 }
 
 // DateOf returns the day that t falls on where t's clock stands.

@@ -266,26 +266,28 @@ func (r *reader) parse(s *Spec, raw jsontext.Value) (v float64, fault string) {
 	return math.NaN(), s.mustBe()
 }
 
-// date reads the value of the named day field; null is no day.
+// date reads the value of the named day field; null is no day, and so is an
+// empty string in a file.
 func (r *reader) date(name string) (Date, error) {
 	raw, err := r.json.ReadValue()
 	if err != nil {
 		return NoDate, err
 	}
-	text := []byte(raw)
+	day, fault := NoDate, mustBeDay
 	switch kind := raw.Kind(); {
 	case kind == jsontext.KindNull:
 		return NoDate, nil
+	case kind == jsontext.KindString && r.file:
+		day, fault = parseDay(string(r.unquote(raw)))
 	case kind == jsontext.KindString:
-		if text = r.unquote(raw); r.file && len(bytes.TrimSpace(text)) == 0 {
-			return NoDate, nil
+		if day, err = ParseDate(string(r.unquote(raw))); err == nil {
+			fault = ""
 		}
-	case kind != jsontext.KindNumber || !r.file:
-		text = nil
+	case kind == jsontext.KindNumber && r.file:
+		day, fault = parseDay(string(raw))
 	}
-	day, err := ParseDate(string(text))
-	if err != nil && r.faults.add() {
-		r.faults.keep(r.location(name), err.Error(), raw)
+	if fault != "" && r.faults.add() {
+		r.faults.keep(r.location(name), fault, raw)
 	}
 	return day, nil
 }

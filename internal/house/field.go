@@ -129,14 +129,16 @@ func NewSet(members ...Field) Set {
 func (s Set) Has(f Field) bool { return s&(1<<f) != 0 }
 
 // String returns the names of the fields of the set, parted by commas.
-func (s Set) String() string {
+func (s Set) String() string { return strings.Join(s.names(), ", ") }
+
+func (s Set) names() []string {
 	var names []string
 	for f := range Field(NumFields) {
 		if s.Has(f) {
 			names = append(names, f.String())
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // Sets of fields that requests are read by.

@@ -1,0 +1,172 @@
+package house
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of a file of sales.
+const (
+	MaxSales   = 10_000_000 // rows
+	MaxPrice   = 1e9        // US dollars
+	maxIDBytes = 64
+)
+
+// shownFaults is how many faults of a file of sales its error lists.
+const shownFaults = 20
+
+// SalesOptions says how sales are read; the zero value takes valid rows only.
+type SalesOptions struct {
+	// DropInvalid drops the rows that have faults and reports them; else
+	// they are an error.
+	DropInvalid bool
+	// Year is the present one, which bounds years; 0 asks the clock.
+	Year int
+}
+
+// Sales is what a file of sales holds.
+type Sales struct {
+	Sales       []Sale   // in the order of the file, at least one
+	Dropped     []Fault  // of the rows that were dropped, the first MaxFaults
+	DroppedRows int      // how many rows were dropped
+	Ignored     []string // the columns that were not read
+}
+
+// ReadSales reads a CSV file of sales: id, date, price and the columns of a
+// house, as [CSVReader] has them. Name is what errors call the file; an error
+// of bad rows wraps an [*InvalidError] and lists the first 20 faults.
+func ReadSales(r io.Reader, name string, options SalesOptions) (*Sales, error) {
+	rows, err := NewRows(r, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := rows.Require(append([]string{"id", saleDateColumn, "price"}, RequiredFields.names()...)...); err != nil {
+		return nil, err
+	}
+	year := options.Year
+	if year == 0 {
+		year = time.Now().UTC().Year()
+	}
+	columns := newColumns(rows, RequiredFields, year)
+	if columns.valuation >= 0 { // the day of a sale is its date
+		columns.roles[columns.valuation] = noRole
+	}
+	s := &saleReader{
+		columns: columns,
+		id:      slices.Index(rows.header, "id"),
+		price:   slices.Index(rows.header, "price"),
+	}
+	sales := &Sales{Ignored: slices.DeleteFunc(columns.ignored(), func(c string) bool { return c == "id" || c == "price" })}
+	var faults InvalidError
+	for {
+		sale, err := s.next()
+		var invalid *InvalidError
+		switch {
+		case err == io.EOF:
+			return sales.verdict(name, &faults, options.DropInvalid)
+		case errors.As(err, &invalid):
+			faults.Merge(invalid)
+			sales.DroppedRows++
+		case err != nil:
+			return nil, err
+		case faults.Total > 0 && !options.DropInvalid: // read on for the faults alone
+		case len(sales.Sales) == MaxSales:
+			return nil, fmt.Errorf("%s:%d: must have at most %d sales", name, rows.Line(), MaxSales)
+		default:
+			sales.Sales = append(sales.Sales, sale)
+		}
+	}
+}
+
+// verdict returns the sales, or why they cannot be used.
+func (s *Sales) verdict(name string, faults *InvalidError, dropInvalid bool) (*Sales, error) {
+	switch {
+	case faults.Total > 0 && !dropInvalid:
+		return nil, &fileError{name, faults}
+	case len(s.Sales) == 0 && faults.Total > 0:
+		return nil, fmt.Errorf("%s: no row is a valid sale: %w", name, faults)
+	case len(s.Sales) == 0:
+		return nil, fmt.Errorf("%s: has a header and no sales", name)
+	}
+	s.Dropped = faults.Faults
+	return s, nil
+}
+
+// saleReader reads rows as sales.
+type saleReader struct {
+	columns   columns
+	id, price int // columns
+}
+
+func (s *saleReader) next() (Sale, error) {
+	record, err := s.columns.rows.Next()
+	if err != nil {
+		return Sale{}, err
+	}
+	var faults InvalidError
+	sale := Sale{ID: strings.TrimSpace(record[s.id])}
+	switch {
+	case sale.ID == "":
+		s.columns.fault(s.id, isRequired, &faults)
+	case len(sale.ID) > maxIDBytes:
+		s.columns.fault(s.id, fmt.Sprintf("must be at most %d bytes long", maxIDBytes), &faults)
+	}
+	var fault string
+	if sale.Price, fault = parsePrice(record[s.price]); fault != "" {
+		s.columns.fault(s.price, fault, &faults)
+	}
+	if strings.TrimSpace(record[s.columns.sold]) == "" {
+		s.columns.fault(s.columns.sold, isRequired, &faults)
+	}
+	sale.House = s.columns.house(record, &faults)
+	if faults.Total > 0 {
+		return Sale{}, &faults
+	}
+	sale.ID = strings.Clone(sale.ID) // lets go of the rest of the row
+	return sale, nil
+}
+
+// parsePrice reads what a house sold for.
+func parsePrice(text string) (price float64, fault string) {
+	text = strings.TrimSpace(text)
+	price, isNumber := parseNumber([]byte(text))
+	switch {
+	case text == "":
+		return price, isRequired
+	case !isNumber:
+		return price, "must be a number"
+	case price <= 0:
+		return price, "must be more than 0"
+	case price > MaxPrice:
+		return price, "must be at most " + formatNumber(MaxPrice)
+	}
+	return price, ""
+}
+
+// fileError is an error of the rows of a file, one fault a line.
+type fileError struct {
+	name   string
+	faults *InvalidError
+}
+
+func (e *fileError) Error() string {
+	var b strings.Builder
+	if e.faults.Total == 1 {
+		return e.faults.Error()
+	}
+	fmt.Fprintf(&b, "%s has %d faults:", e.name, e.faults.Total)
+	shown := e.faults.Faults[:min(shownFaults, len(e.faults.Faults))]
+	for _, f := range shown {
+		b.WriteString("\n  " + f.String())
+	}
+	if more := e.faults.Total - len(shown); more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", more)
+	}
+	return b.String()
+}
+
+func (e *fileError) Unwrap() error { return e.faults }
