@@ -51,8 +51,13 @@ func (s *Spec) check(v float64, year int) string {
 	}
 }
 
-// parseNumber reads a decimal number, and says whether it is one. Numbers too
-// large for a float64 become infinities. There is no negative zero.
+// ParseNumber reads a decimal number as it stands in a file, and says whether
+// it is one: "nan", "inf" and hexadecimals are none, nor is empty text.
+// Numbers too large for a float64 become infinities; -0 becomes 0.
+func ParseNumber(text string) (v float64, isNumber bool) {
+	return parseNumber([]byte(strings.TrimSpace(text)))
+}
+
 func parseNumber(text []byte) (float64, bool) {
 	for _, c := range text {
 		switch {
@@ -74,12 +79,11 @@ func parseNumber(text []byte) (float64, bool) {
 // parseText reads the value of a field as it stands in a file, where numbers
 // may be quoted and padded. Empty text is an unknown value.
 func (s *Spec) parseText(text string, year int) (v float64, fault string) {
-	text = strings.TrimSpace(text)
-	if text == "" {
+	if strings.TrimSpace(text) == "" {
 		return math.NaN(), ""
 	}
-	v, ok := parseNumber([]byte(text))
-	if !ok {
+	v, isNumber := ParseNumber(text)
+	if !isNumber {
 		return v, s.mustBe()
 	}
 	return v, s.check(v, year)

@@ -140,7 +140,5 @@ func (c *columns) day(column int, cell string, faults *InvalidError) Date {
 }
 
 func (c *columns) fault(column int, message string, faults *InvalidError) {
-	if faults.add() {
-		faults.Faults = append(faults.Faults, c.rows.Fault(column, message))
-	}
+	faults.Add(c.rows.Fault(column, message))
 }

@@ -36,6 +36,10 @@ func ParseDate(s string) (Date, error) {
 			break
 		}
 	}
+	const hour = len("2006-01-02T")
+	if len(s) > hour+2 && s[4] == '-' && (s[hour] == ' ' || s[hour+2] != ':') {
+		layouts = nil // time.Parse would take hours of one digit and idle spaces
+	}
 	for _, layout := range layouts {
 		t, err := time.Parse(layout, s)
 		if err != nil {

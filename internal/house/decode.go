@@ -137,7 +137,7 @@ func (r *reader) body(houses []House) ([]House, error) {
 	if _, err := r.json.ReadToken(); err != nil {
 		return houses, err
 	}
-	if !found && r.faults.add() {
+	if !found && r.faults.count() {
 		r.faults.keep("body.records", isRequired, nil)
 	}
 	return houses, nil
@@ -159,7 +159,10 @@ func (r *reader) records(houses []House) ([]House, error) {
 		most = DefaultMaxRecords
 	}
 	for r.index = 0; r.json.PeekKind() != jsontext.KindEndArray; r.index++ {
-		if r.index == most && r.json.PeekKind() != jsontext.KindInvalid {
+		if r.index == most {
+			if err := r.json.SkipValue(); err != nil {
+				return houses, err
+			}
 			r.faults = InvalidError{Total: 1}
 			r.faults.keep("body.records", "must have at most "+strconv.Itoa(most)+" records", nil)
 			return houses, errTooMany
@@ -169,7 +172,7 @@ func (r *reader) records(houses []House) ([]House, error) {
 			return houses, err
 		}
 	}
-	if r.index == 0 && r.faults.add() {
+	if r.index == 0 && r.faults.count() {
 		r.faults.keep("body.records", "must have at least 1 record", nil)
 	}
 	_, err := r.json.ReadToken()
@@ -215,7 +218,7 @@ func (r *reader) record(h *House) error {
 	}
 	if missing := r.Required &^ seen; missing != 0 {
 		for f := range Field(NumFields) {
-			if missing.Has(f) && r.faults.add() {
+			if missing.Has(f) && r.faults.count() {
 				r.faults.keep(r.location(f.String()), isRequired, nil)
 			}
 		}
@@ -235,7 +238,7 @@ func (r *reader) value(h *House, f Field) error {
 		fault = isRequired
 	}
 	if fault != "" {
-		if r.faults.add() {
+		if r.faults.count() {
 			r.faults.keep(r.location(f.String()), fault, raw)
 		}
 		return nil
@@ -286,7 +289,7 @@ func (r *reader) date(name string) (Date, error) {
 	case kind == jsontext.KindNumber && r.file:
 		day, fault = parseDay(string(raw))
 	}
-	if fault != "" && r.faults.add() {
+	if fault != "" && r.faults.count() {
 		r.faults.keep(r.location(name), fault, raw)
 	}
 	return day, nil
@@ -295,7 +298,7 @@ func (r *reader) date(name string) (Date, error) {
 // stranger reads past a member of a record that is not taken.
 func (r *reader) stranger(name string, known bool) error {
 	raw, err := r.json.ReadValue()
-	if err != nil || !r.faults.add() {
+	if err != nil || !r.faults.count() {
 		return err
 	}
 	message := "is not a field of a house"
@@ -311,7 +314,7 @@ func (r *reader) stranger(name string, known bool) error {
 // misfit reads past a value that is not of the type it must be.
 func (r *reader) misfit(location, message string) error {
 	raw, err := r.json.ReadValue()
-	if err == nil && r.faults.add() {
+	if err == nil && r.faults.count() {
 		r.faults.keep(location, message, raw)
 	}
 	return err

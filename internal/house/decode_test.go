@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,6 +201,38 @@ func TestRecordsCountsRecords(t *testing.T) {
 	if want := "body.records: must have at most 1000 records"; err == nil || err.Error() != want {
 		t.Errorf("1001 records: %v", err)
 	}
+}
+
+func TestRecordsTellsACutBodyFromTooManyRecords(t *testing.T) {
+	d := fullDecoder()
+	d.MaxRecords = 1
+	for _, text := range []string{`{"records":[{}`, `{"records":[{},`, `{"records":[{}}`, `{"records":[{},{`} {
+		_, err := d.Records(nil, []byte(text))
+		var syntax *house.SyntaxError
+		if !errors.As(err, &syntax) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestDecoderServesManyAtOnce(t *testing.T) {
+	d := fullDecoder()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for i := range 50 {
+				good, bad := body(seattle), body(only(fmt.Sprintf(`"gr\u0061de":%d`, 14+i)))
+				if houses, err := d.Records(nil, good); err != nil || houses[0] != house.Example() {
+					t.Errorf("got %v, %v", houses, err)
+				}
+				want := fmt.Sprintf("body.records[0].grade: must be at most 13, is %d", 14+i)
+				if _, err := d.Records(nil, bad); err == nil || err.Error() != want {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestRecordsKeepsTheFirstHundredFaults(t *testing.T) {

@@ -42,7 +42,7 @@ func (f Fault) String() string {
 }
 
 // InvalidError says that something well-formed was read and is no house. The
-// zero value has no faults yet, see [InvalidError.Merge].
+// zero value has no faults yet; see [InvalidError.Add].
 type InvalidError struct {
 	Faults []Fault // the first MaxFaults, in document order
 	Total  int     // how many faults there are
@@ -72,14 +72,21 @@ func (e *InvalidError) Merge(other *InvalidError) {
 	e.Total += other.Total
 }
 
-// add counts a fault and says whether it is to be kept, which is when its
+// Add adds a fault, keeping it if it is among the first MaxFaults.
+func (e *InvalidError) Add(f Fault) {
+	if e.count() {
+		e.Faults = append(e.Faults, f)
+	}
+}
+
+// count counts a fault and says whether it is to be kept, which is when its
 // texts are worth making.
-func (e *InvalidError) add() bool {
+func (e *InvalidError) count() bool {
 	e.Total++
 	return len(e.Faults) < MaxFaults
 }
 
-// keep keeps a fault that add has counted. The value is copied.
+// keep keeps a fault that count has counted. The value is copied.
 func (e *InvalidError) keep(location, message string, value jsontext.Value) {
 	f := Fault{Location: location, Message: message}
 	if n := len(value); n > 0 && n <= maxFaultValue && value[0] != '{' && value[0] != '[' {

@@ -22,7 +22,7 @@ func value(t *rapid.T, s house.Spec) float64 {
 		return 0
 	}
 	if s.Kind == house.Number {
-		return rapid.Float64Range(least, greatest).Draw(t, s.Name) + 0 // no -0
+		return rapid.Float64Range(least, greatest).Draw(t, s.Name)
 	}
 	return float64(rapid.IntRange(int(least), int(greatest)).Draw(t, s.Name))
 }

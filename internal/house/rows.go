@@ -119,7 +119,7 @@ func (t *Rows) Line() int { return t.line }
 func (t *Rows) Fault(column int, message string) Fault {
 	f := Fault{Location: t.place() + ": column " + clip([]byte(t.header[column])), Message: message}
 	if cell := strings.TrimSpace(t.record[column]); cell != "" && len(cell) <= maxFaultValue {
-		if _, isNumber := parseNumber([]byte(cell)); isNumber && jsontext.Value(cell).IsValid() {
+		if _, isNumber := ParseNumber(cell); isNumber && jsontext.Value(cell).IsValid() {
 			f.Value = jsontext.Value(cell)
 		} else {
 			f.Value, _ = jsontext.AppendQuote(nil, cell) // invalid UTF-8 is replaced

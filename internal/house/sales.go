@@ -132,10 +132,9 @@ func (s *saleReader) next() (Sale, error) {
 
 // parsePrice reads what a house sold for.
 func parsePrice(text string) (price float64, fault string) {
-	text = strings.TrimSpace(text)
-	price, isNumber := parseNumber([]byte(text))
+	price, isNumber := ParseNumber(text)
 	switch {
-	case text == "":
+	case strings.TrimSpace(text) == "":
 		return price, isRequired
 	case !isNumber:
 		return price, "must be a number"

@@ -34,7 +34,7 @@ func Schema(required, allowed Set, year int) map[string]any {
 }
 
 // datePattern matches all that ParseDate reads, and little else.
-const datePattern = `^(19|20|21)[0-9]{2}(-[0-9]{2}-[0-9]{2}([T ][0-9]{1,2}:.*)?|[0-9]{4}(T[0-9]{6}.*)?)$`
+const datePattern = `^(19|20|21)[0-9]{2}(-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:.*)?|[0-9]{4}(T[0-9]{6}.*)?)$`
 
 // schema returns the JSON Schema of the field's values.
 func (s *Spec) schema(required bool, year int) map[string]any {
