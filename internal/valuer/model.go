@@ -2,12 +2,14 @@ package valuer
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"housing/internal/bundle"
 	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/model"
+	"housing/internal/registry"
 	"housing/internal/telemetry"
 )
 
@@ -29,7 +31,8 @@ type Model struct {
 	Manifest     bundle.Manifest
 	Digest       string // hexadecimal SHA-256 of the bundle
 	Type         string
-	Features     []string // names of the columns, in order
+	Features     []string  // names of the columns, in order
+	Since        time.Time // when it began to run; set by Use
 }
 
 // FromBundle returns the model in a bundle, which must stay open.
@@ -58,9 +61,11 @@ func (v *Valuer) Use(m Model, loaded time.Duration) error {
 		return errors.New("use model: it cannot price")
 	case m.Demographics == nil:
 		return errors.New("use model: it has no demographics")
-	case m.Manifest.Version == "":
-		return errors.New("use model: it has no version")
 	}
+	if err := registry.CheckVersion(m.Manifest.Version); err != nil {
+		return fmt.Errorf("use model: %w", err)
+	}
+	m.Since = time.Now().UTC()
 	v.running.Store(&running{Model: m, metrics: v.metrics.Prediction(m.Manifest.Version, Primary)})
 	v.metrics.SetModel(m.Manifest.Version, m.Digest)
 	v.metrics.ModelLoadTime.Set(loaded.Seconds())
