@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"housing/internal/bundle"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"housing": func() {
+			os.Exit(Run(context.Background(), os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	b, err := bundle.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("BUILTIN", b.Manifest.Version)
+			env.Setenv("DIGEST", b.Digest)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":  start,
+			"stop":   stop,
+			"status": status,
+		},
+	})
+}
+
+// served is a service that a script has started.
+type served struct {
+	command *exec.Cmd
+	log     *bufio.Reader
+}
+
+// start runs "housing serve" with more arguments, waits until it says where
+// it listens and sets $ADDRESS and $OPS_ADDRESS.
+func start(ts *testscript.TestScript, _ bool, args []string) {
+	command := exec.Command("housing", append([]string{"serve"}, args...)...)
+	path, err := exec.LookPath("housing")
+	ts.Check(err)
+	command.Path = path
+	command.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME")}
+	errors, err := command.StderrPipe()
+	ts.Check(err)
+	ts.Check(command.Start())
+	ts.Defer(func() { _ = command.Process.Kill() })
+	s := &served{command, bufio.NewReader(errors)}
+	line, err := s.log.ReadBytes('\n')
+	ts.Check(err)
+	var event map[string]string
+	if err := json.Unmarshal(line, &event); err != nil || event["msg"] != "serving" {
+		ts.Fatalf("the first line is %s", line)
+	}
+	if event["model_version"] != ts.Getenv("BUILTIN") || event["sha256"] != ts.Getenv("DIGEST") {
+		ts.Fatalf("the first line does not name the model: %s", line)
+	}
+	ts.Setenv("ADDRESS", event["address"])
+	ts.Setenv("OPS_ADDRESS", event["ops_address"])
+	running = s
+}
+
+// running is the service of the script; scripts that start one do not run
+// beside each other.
+var running *served
+
+// stop sends SIGTERM and waits for the end, which must be a good one.
+func stop(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(running.command.Process.Signal(syscall.SIGTERM))
+	rest, err := io.ReadAll(running.log)
+	ts.Check(err)
+	ts.Check(running.command.Wait())
+	if !bytes.Contains(rest, []byte(`"msg":"stopped"`)) {
+		ts.Fatalf("the log ends with %s", rest)
+	}
+}
+
+// status asks an address for a path: status 200 http://…
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(args[1])
+	ts.Check(err)
+	defer answer.Body.Close()
+	if got := strings.Fields(answer.Status)[0]; got != args[0] {
+		ts.Fatalf("%s: status %s, want %s", args[1], got, args[0])
+	}
+}
+
+// run runs a command in this process.
+func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	getenv := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	code = Run(t.Context(), args, getenv, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	for _, command := range []string{"serve", "healthcheck", "version"} {
+		code, stdout, _ := run(t, nil, command, "--help")
+		if code != success || !strings.Contains(stdout, "Example:") || !strings.Contains(stdout, "housing "+command) {
+			t.Errorf("%s: code %d\n%s", command, code, stdout)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		env  map[string]string
+		code int
+	}{
+		{[]string{"--help"}, nil, success},
+		{[]string{"version"}, nil, success},
+		{nil, nil, badUsage},
+		{[]string{"conquer"}, nil, badUsage},
+		{[]string{"serve", "--bogus"}, nil, badUsage},
+		{[]string{"serve", "--max-records=0"}, nil, badUsage},
+		{[]string{"serve"}, map[string]string{"MAX_RECORDS": "0"}, badUsage},
+		{[]string{"serve"}, map[string]string{"LISTEN": "0.0.0.0:0"}, badUsage},
+		{[]string{"serve"}, map[string]string{"REDIS_URL": "redis://x"}, badUsage},
+		{[]string{"healthcheck", "--listen", "127.0.0.1:1"}, nil, failure},
+	} {
+		code, _, stderr := run(t, c.env, c.args...)
+		if code != c.code || c.env != nil && strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%q %v: code %d, want %d: %s", c.args, c.env, code, c.code, stderr)
+		}
+	}
+}
+
+func TestHealthcheckOfWhatIsNotWell(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		code    int
+		says    string
+	}{
+		{"healthy", answer(200, `{"status":"healthy","version":"1"}`), success, ""},
+		{"degraded", answer(200, `{"status":"degraded"}`), success, ""},
+		{"unhealthy", answer(503, `{"status":"unhealthy"}`), failure, "is unhealthy"},
+		{"healthy with a bad status", answer(500, `{"status":"healthy"}`), failure, "healthy"},
+		{"another service", answer(200, `<html>`), failure, "not this service"},
+		{"without end", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, failure, "no answer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(c.handler)
+			defer server.Close()
+			address := strings.TrimPrefix(server.URL, "http://")
+			timeout := "10s"
+			if c.name == "without end" {
+				timeout = "50ms"
+			}
+			code, _, stderr := run(t, map[string]string{"LISTEN": address}, "healthcheck", "--timeout", timeout)
+			if code != c.code || !strings.Contains(stderr, c.says) {
+				t.Errorf("code %d: %s", code, stderr)
+			}
+		})
+	}
+}
+
+func answer(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	code, _, stderr := run(t, nil, "serve", "--listen", l.Addr().String())
+	if code != failure || !strings.Contains(stderr, "LISTEN") || !strings.Contains(stderr, l.Addr().String()) {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+func TestTheEndOfTheContextStopsTheService(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	lines, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- Run(ctx, []string{"serve", "--listen", "127.0.0.1:0"}, func(string) (string, bool) { return "", false }, nil, io.Discard, w)
+		w.Close()
+	}()
+	reader := bufio.NewReader(lines)
+	line, err := reader.ReadString('\n')
+	if err != nil || !strings.Contains(line, `"address":"127.0.0.1:`) {
+		t.Errorf("%q, %v", line, err)
+	}
+	cancel()
+	if _, err := io.ReadAll(reader); err != nil {
+		t.Error(err)
+	}
+	if code := <-done; code != success {
+		t.Errorf("code %d", code)
+	}
+}

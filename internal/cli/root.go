@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"housing/internal/config"
+)
+
+// Exit codes.
+const (
+	success  = 0
+	failure  = 1
+	badUsage = 2
+)
+
+// commands holds every command by a field of its own.
+type commands struct {
+	Serve       serveCommand       `cmd:"" help:"Serve prices over HTTP."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask whether the service on this machine is healthy."`
+	Version     versionCommand     `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
+}
+
+// program is what a command has of the world around it.
+type program struct {
+	ctx            context.Context // ends when the program is told to stop
+	getenv         config.Getenv
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// Run runs the command that args name and returns the exit code: 0 for
+// success, 1 for failure, 2 for bad usage. SIGINT and SIGTERM end the
+// command's context; a second one ends the program at once.
+func Run(ctx context.Context, args []string, getenv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	// Help is printed while arguments are read, and ends the reading so.
+	type exit int
+	asked := len(args) > 0
+	defer func() {
+		if fault := recover(); fault != nil {
+			wanted, ok := fault.(exit)
+			if !ok {
+				panic(fault)
+			}
+			if code = int(wanted); !asked {
+				code = badUsage
+			}
+		}
+	}()
+	var root commands
+	parser, err := kong.New(&root,
+		kong.Name("housing"),
+		kong.Description("Values houses with a model trained on real sales."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Resolvers(config.Resolver(getenv)),
+		kong.PostBuild(nameVariables),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "housing:", err)
+		return failure
+	}
+	if !asked {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return report(stderr, &usageError{err})
+	}
+	p := &program{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	return report(stderr, parsed.Run(p))
+}
+
+// usageError is a wrong use of the command line.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// report prints err, if there is one, as one line and returns the exit code.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return success
+	}
+	var setting *config.Error
+	if errors.As(err, &setting) {
+		fmt.Fprintln(stderr, "housing:", setting)
+		return badUsage
+	}
+	fmt.Fprintln(stderr, "housing:", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(stderr, "housing: try \"housing --help\" or \"housing COMMAND --help\"")
+		return badUsage
+	}
+	return failure
+}
+
+// nameVariables adds its environment variable to the help of each setting.
+func nameVariables(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && config.IsSetting(flag) {
+			flag.Help += " ($" + config.EnvName(flag.Name) + ")"
+		}
+		return next(nil)
+	})
+}
+
+// isTerminal says whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

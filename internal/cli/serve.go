@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"housing/internal/bundle"
+	"housing/internal/config"
+	"housing/internal/demographics"
+	"housing/internal/httpapi"
+	"housing/internal/registry"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
+)
+
+type serveCommand struct {
+	config.Serve
+}
+
+// Help shows an example.
+func (*serveCommand) Help() string {
+	return "With no settings at all it serves the built-in King County model on 127.0.0.1:8000. Each setting is a flag or the environment variable beside it; the flag wins.\n\nExample:\n\n    housing serve --listen 127.0.0.1:9000 --max-records 5000"
+}
+
+// Run serves until it is told to stop.
+func (c *serveCommand) Run(p *program) (err error) {
+	if err := config.RefuseUnsupported(p.getenv); err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	format := telemetry.JSON
+	if c.LogFormat.IsText(isTerminal(p.stderr)) {
+		format = telemetry.Text
+	}
+	log := telemetry.NewLogger(p.stderr, slog.Level(c.LogLevel), format)
+
+	start := time.Now()
+	b, err := c.openModel()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	model := valuer.FromBundle(b)
+	if c.DemographicsCSV != "" {
+		if model.Demographics, err = readDemographics(c.DemographicsCSV); err != nil {
+			return err
+		}
+	}
+	metrics := prometheus.NewRegistry()
+	named := telemetry.NewMetrics(metrics)
+	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log})
+	if err := v.Use(model, time.Since(start)); err != nil {
+		return err
+	}
+	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace)}
+	server.API = httpapi.New(httpapi.Options{
+		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
+		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
+	})
+	listener, err := listen("LISTEN", c.Listen)
+	if err != nil {
+		return err
+	}
+	facts := []any{"address", listener.Addr().String(), "model_version", model.Manifest.Version, "sha256", model.Digest}
+	if c.OpsListen != "" {
+		if server.Ops, err = listen("OPS_LISTEN", c.OpsListen); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		facts = append(facts, "ops_address", server.Ops.Addr().String())
+	}
+	log.Info("serving", facts...)
+	if isTerminal(p.stderr) {
+		fmt.Fprintf(p.stderr, "\nTry it:\n\n  %s\n\nor open http://%s/docs\n\n",
+			httpapi.ExampleCurl(config.Address(listener.Addr().String()).Local()), config.Address(listener.Addr().String()).Local())
+	}
+	if err := server.Run(p.ctx, listener); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// openModel opens the bundle that is to be served.
+func (c *serveCommand) openModel() (*bundle.Bundle, error) {
+	if c.ModelDir == "" {
+		b, err := bundle.Builtin()
+		if err != nil {
+			return nil, fmt.Errorf("open the built-in model: %w", err)
+		}
+		if want := c.DefaultModelVersion; want != "" && want != b.Manifest.Version {
+			return nil, errors.Join(&config.Error{Source: "DEFAULT_MODEL_VERSION", Problem: fmt.Sprintf(
+				"%q is not the built-in model, which is %q: set MODEL_DIR to the folder that has it", want, b.Manifest.Version)}, b.Close())
+		}
+		return b, nil
+	}
+	folder, err := registry.OpenFolder(string(c.ModelDir))
+	if err != nil {
+		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
+	}
+	if c.DefaultModelVersion != "" {
+		b, err := openVersion(folder, c.DefaultModelVersion)
+		if err != nil {
+			return nil, &config.Error{Source: "DEFAULT_MODEL_VERSION", Problem: err.Error()}
+		}
+		return b, nil
+	}
+	return openNewest(folder, string(c.ModelDir))
+}
+
+// openNewest opens the version that was created last.
+func openNewest(folder *registry.Folder, dir string) (newest *bundle.Bundle, err error) {
+	versions, err := folder.Versions()
+	if err != nil {
+		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
+	}
+	for _, version := range versions {
+		b, err := openVersion(folder, version)
+		switch {
+		case err != nil:
+			if newest != nil {
+				err = errors.Join(err, newest.Close())
+			}
+			return nil, err
+		case newest == nil:
+			newest = b
+		case b.Manifest.Created.After(newest.Manifest.Created):
+			newest, b = b, newest
+			fallthrough
+		default:
+			if err := b.Close(); err != nil {
+				return nil, errors.Join(err, newest.Close())
+			}
+		}
+	}
+	if newest == nil {
+		return nil, &config.Error{Source: "MODEL_DIR", Problem: fmt.Sprintf("%q holds no model: want VERSION/bundle in it", dir)}
+	}
+	return newest, nil
+}
+
+// openVersion opens a version, whose bundle must say that it is that version.
+func openVersion(folder *registry.Folder, version string) (*bundle.Bundle, error) {
+	path, err := folder.Path(version)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if b.Manifest.Version != version {
+		return nil, errors.Join(fmt.Errorf("%s holds version %q, not %q", path, b.Manifest.Version, version), b.Close())
+	}
+	return b, nil
+}
+
+func readDemographics(path string) (*demographics.Table, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, &config.Error{Source: "DEMOGRAPHICS_CSV", Problem: err.Error()}
+	}
+	defer file.Close()
+	table, err := demographics.Read(file, path)
+	if err != nil {
+		return nil, &config.Error{Source: "DEMOGRAPHICS_CSV", Problem: err.Error()}
+	}
+	return table, nil
+}
+
+func listen(setting string, address config.Address) (net.Listener, error) {
+	l, err := net.Listen("tcp", string(address))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+func environment(pairs ...string) Getenv {
+	values := map[string]string{}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		values[name] = value
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}
+
+// read reads settings as the command line does.
+func read(args []string, pairs ...string) (*Serve, error) {
+	var s Serve
+	parser, err := kong.New(&s, kong.Resolvers(Resolver(environment(pairs...))))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, err
+	}
+	return &s, s.Check()
+}
+
+func TestDefaults(t *testing.T) {
+	s, err := read(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, MaxBodyBytes: 1 << 20, MaxRecords: 1000,
+		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo)}
+	if *s != want {
+		t.Errorf("got %+v, want %+v", *s, want)
+	}
+}
+
+func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
+	env := []string{"MAX_BODY_BYTES=512KB", "MAX_RECORDS=7", "WORKERS=", "LISTEN=[::1]:9", "ALLOW_ANONYMOUS=true",
+		"DEMOGRAPHICS_CSV=a.csv", "MODEL_DIR=file:///models", "SHUTDOWN_GRACE=1m", "LOG_LEVEL=WARN", "LOG_FORMAT=text", "OPS_LISTEN=:1"}
+	s, err := read([]string{"--max-records=8"}, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, MaxBodyBytes: 512_000, MaxRecords: 8, AllowAnonymous: true,
+		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text"}
+	if *s != want {
+		t.Errorf("got %+v, want %+v", *s, want)
+	}
+}
+
+func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
+	for _, c := range []struct{ name, value, wants string }{
+		{"MAX_BODY_BYTES", "1Q", "1MiB, 512KB or 1048576"},
+		{"MAX_BODY_BYTES", "-1", "up to 1GiB"},
+		{"MAX_BODY_BYTES", "0", "up to 1GiB"},
+		{"MAX_BODY_BYTES", "9223372036854775807GiB", "up to 1GiB"},
+		{"MAX_RECORDS", "0", "from 1 to 100000"},
+		{"MAX_RECORDS", "many", "from 1 to 100000"},
+		{"WORKERS", "-2", "from 1 to 100000"},
+		{"SHUTDOWN_GRACE", "30", "30s"},
+		{"SHUTDOWN_GRACE", "-1s", "30s"},
+		{"LOG_LEVEL", "loud", "debug, info, warn or error"},
+		{"LOG_FORMAT", "xml", "json or text"},
+		{"LISTEN", "8000", "HOST:PORT"},
+		{"LISTEN", "127.0.0.1:http", "HOST:PORT"},
+		{"LISTEN", "http://localhost:8000", "HOST:PORT"},
+		{"LISTEN", "127.0.0.1:70000", "HOST:PORT"},
+		{"OPS_LISTEN", "x", "HOST:PORT"},
+		{"ALLOW_ANONYMOUS", "perhaps", "true"},
+		{"MODEL_DIR", "s3://bucket/prefix", "local folder"},
+		{"MODEL_DIR", "gs://bucket", "local folder"},
+		{"MODEL_DIR", "file://models", "local folder"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			_, err := read(nil, c.name+"="+c.value)
+			var setting *Error
+			if !errors.As(err, &setting) || setting.Source != c.name || !strings.Contains(setting.Problem, c.wants) {
+				t.Errorf("variable: %v; want an error of %s with %q", err, c.name, c.wants)
+			}
+			if strings.Contains(fmt.Sprint(setting), "\n") {
+				t.Errorf("%v is more than one line", setting)
+			}
+			flag := "--" + strings.ToLower(strings.ReplaceAll(c.name, "_", "-"))
+			if c.name == "ALLOW_ANONYMOUS" {
+				return
+			}
+			if _, err := read([]string{flag + "=" + c.value}); err == nil || !strings.Contains(err.Error(), flag) || !strings.Contains(err.Error(), c.wants) {
+				t.Errorf("flag: %v; want an error of %s with %q", err, flag, c.wants)
+			}
+		})
+	}
+}
+
+func TestOtherThanLoopbackNeedsLeave(t *testing.T) {
+	for _, address := range []string{":8000", "0.0.0.0:8000", "[::]:8000", "example.org:80", "10.0.0.1:1", "localhost.example.org:1"} {
+		_, err := read(nil, "LISTEN="+address)
+		if err == nil || !strings.Contains(err.Error(), "ALLOW_ANONYMOUS=true") || !strings.Contains(err.Error(), "127.0.0.1:8000") {
+			t.Errorf("%s: %v, want both ways out", address, err)
+		}
+		if _, err := read([]string{"--allow-anonymous"}, "LISTEN="+address); err != nil {
+			t.Errorf("%s with leave: %v", address, err)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:8", "[::1]:8", "localhost:8", "[::ffff:127.0.0.1]:8"} {
+		if _, err := read(nil, "LISTEN="+address); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestOpsNeedsItsOwnAddress(t *testing.T) {
+	if _, err := read(nil, "OPS_LISTEN=127.0.0.1:8000"); err == nil || !strings.Contains(err.Error(), "OPS_LISTEN") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := read(nil, "LISTEN=127.0.0.1:0", "OPS_LISTEN=127.0.0.1:0"); err != nil {
+		t.Errorf("two free ports: %v", err)
+	}
+}
+
+func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		pair    string
+		refused bool
+	}{
+		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", true},
+		{"TLS_CERT_FILE=a.pem", true},
+		{"DATABASE_URL=postgres://u:hunter2@h/d", true},
+		{"RATE_LIMIT=100/minute", true},
+		{"RATE_LIMIT=off", false},
+		{"RESPONSE_CACHE_TTL=0", false},
+		{"JWT_SECRET=", false},
+		{"PATH=/bin", false},
+	} {
+		err := RefuseUnsupported(environment(c.pair))
+		if (err != nil) != c.refused {
+			t.Errorf("%s: %v", c.pair, err)
+		}
+		name, _, _ := strings.Cut(c.pair, "=")
+		if err != nil && (!strings.HasPrefix(err.Error(), name) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%q does not begin with %s, or tells the secret", err, name)
+		}
+	}
+}
+
+func TestLocalAddress(t *testing.T) {
+	for address, want := range map[Address]string{":8000": "127.0.0.1:8000", "0.0.0.0:1": "127.0.0.1:1", "[::]:2": "[::1]:2", "10.0.0.1:3": "10.0.0.1:3"} {
+		if got := address.Local(); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+func TestLogFormat(t *testing.T) {
+	for _, c := range []struct {
+		form     LogForm
+		terminal bool
+		want     bool
+	}{{"", true, true}, {"", false, false}, {"json", true, false}, {"text", false, true}} {
+		if got := c.form.IsText(c.terminal); got != c.want {
+			t.Errorf("%+v: got %v", c, got)
+		}
+	}
+}
+
+func FuzzBytes(f *testing.F) {
+	for _, seed := range []string{"1MiB", "512KB", "1048576", "1 GiB", "", "KiB", "99999999999999999999"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var b Bytes
+		if err := b.UnmarshalText([]byte(text)); err == nil && (b < 1 || b > maxBytes) {
+			t.Errorf("%q is %d", text, b)
+		}
+	})
+}
+
+func ExampleBytes() {
+	var b Bytes
+	fmt.Println(b.UnmarshalText([]byte("512KB")), int64(b))
+	fmt.Println(b.UnmarshalText([]byte("much")))
+	// Output:
+	// <nil> 512000
+	// "much" is not a usable size: want 1MiB, 512KB or 1048576, up to 1GiB
+}

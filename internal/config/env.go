@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Getenv looks a variable of the environment up, as os.LookupEnv does.
+type Getenv func(name string) (value string, ok bool)
+
+// Error is a setting that cannot be used.
+type Error struct {
+	Source  string // the variable or flag
+	Problem string // the value, and what is wanted
+}
+
+// Error returns one line for the person who starts the service.
+func (e *Error) Error() string { return e.Source + ": " + e.Problem }
+
+// EnvName returns the environment variable of a flag.
+func EnvName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+
+// IsSetting says whether a flag may also be given in the environment.
+func IsSetting(flag *kong.Flag) bool { return flag.Tag.Has("setting") }
+
+// Resolver gives the settings that are not set by a flag their value from
+// the environment.
+func Resolver(getenv Getenv) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if !IsSetting(flag) {
+			return nil, nil
+		}
+		name := EnvName(flag.Name)
+		value, ok := getenv(name)
+		if !ok || value == "" {
+			return nil, nil
+		}
+		// Read it once for the error alone, which would else name the flag.
+		scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
+		trial := reflect.New(flag.Target.Type()).Elem()
+		if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, trial); err != nil {
+			return nil, &Error{Source: name, Problem: err.Error()}
+		}
+		return value, nil
+	})
+}
+
+// later lists the settings that the service will have and this version does
+// not, with the one value, if any, that is true already. A setting that were
+// not heeded could leave a service open that its owner believes closed.
+var later = []struct{ name, already string }{
+	{"DATABASE_URL", ""}, {"DATABASE_URL_FILE", ""}, {"DATABASE_REPLICA_URLS", ""}, {"DATABASE_REPLICA_URLS_FILE", ""},
+	{"REDIS_URL", ""}, {"REDIS_URL_FILE", ""}, {"MODEL_CACHE_TTL", ""}, {"RESPONSE_CACHE_TTL", "0"},
+	{"JWT_SECRET", ""}, {"JWT_SECRET_FILE", ""}, {"JWT_JWKS_URL", ""}, {"JWT_ISSUER", ""}, {"JWT_AUDIENCE", ""},
+	{"RATE_LIMIT", "off"}, {"TRUSTED_PROXIES", ""}, {"TLS_CERT_FILE", ""}, {"TLS_KEY_FILE", ""},
+	{"CORS_ALLOWED_ORIGINS", ""}, {"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
+}
+
+// RefuseUnsupported returns an [*Error] if a setting is set that this version
+// does not have yet. The value is not named, as it may be a secret.
+func RefuseUnsupported(getenv Getenv) error {
+	for _, l := range later {
+		value, ok := getenv(l.name)
+		if !ok || value == "" || value == l.already {
+			continue
+		}
+		problem := "this version does not support it: unset it"
+		if l.already != "" {
+			problem += fmt.Sprintf(", or set it to %q", l.already)
+		}
+		return &Error{Source: l.name, Problem: problem}
+	}
+	return nil
+}

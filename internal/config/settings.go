@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Serve holds the settings of the service.
+type Serve struct {
+	Network
+	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
+	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
+	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
+	MaxBodyBytes        Bytes   `setting:"" default:"1MiB" placeholder:"SIZE" help:"Largest body of a request. Default: 1MiB."`
+	MaxRecords          Count   `setting:"" default:"1000" placeholder:"N" help:"Most houses in one request. Default: 1000."`
+	Workers             Count   `setting:"" placeholder:"N" help:"How many requests are valued at once. Default: the number of CPUs."`
+	ShutdownGrace       Period  `setting:"" default:"30s" placeholder:"TIME" help:"How long requests in flight may take when the service stops. Default: 30s."`
+	LogLevel            Level   `setting:"" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
+	LogFormat           LogForm `setting:"" placeholder:"FORMAT" help:"json or text. Default: text on a terminal, else json."`
+	AllowAnonymous      bool    `setting:"" help:"Serve on an address other than loopback without authentication."`
+}
+
+// Network holds the addresses of the service; what asks the service, such as
+// a health check, takes the same settings.
+type Network struct {
+	Listen    Address `setting:"" default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Address of the API. Default: 127.0.0.1:8000."`
+	OpsListen Address `setting:"" placeholder:"ADDRESS" help:"Own address for /metrics, /livez, /readyz and /debug/pprof. Default: the first three on LISTEN, no pprof."`
+}
+
+// Check looks at the settings together. Its error is an [*Error].
+func (s *Serve) Check() error {
+	if !s.Listen.Loopback() && !s.AllowAnonymous {
+		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
+			"%q is reachable from other machines and this service has no authentication: set ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
+	}
+	if s.OpsListen == s.Listen && s.Listen.port() != "0" {
+		return &Error{Source: "OPS_LISTEN", Problem: fmt.Sprintf("%q is the address of LISTEN: choose another port, or leave OPS_LISTEN out", s.OpsListen)}
+	}
+	return nil
+}
+
+// Loopback says whether only this machine can reach the address.
+func (a Address) Loopback() bool {
+	host, _, err := net.SplitHostPort(string(a))
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// Local returns the address under which this machine itself reaches a
+// service that listens on a.
+func (a Address) Local() string {
+	host, port, err := net.SplitHostPort(string(a))
+	if err != nil {
+		return string(a)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip == netip.IPv4Unspecified() {
+		host = "127.0.0.1"
+	} else if err == nil && ip == netip.IPv6Unspecified() {
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (a Address) port() string {
+	_, port, _ := net.SplitHostPort(string(a))
+	return port
+}

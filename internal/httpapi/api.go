@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"housing/internal/house"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
+)
+
+// Options are what an [API] needs; all but Now are required.
+type Options struct {
+	Valuer       *valuer.Valuer
+	Metrics      *telemetry.Metrics
+	Gatherer     prometheus.Gatherer // what /metrics shows
+	Log          *slog.Logger
+	MaxBodyBytes int64
+	MaxRecords   int
+	OwnOps       bool             // /metrics, /livez and /readyz are on the ops address alone
+	Now          func() time.Time // nil is time.Now
+}
+
+// API answers the requests of the service. Make one with [New].
+type API struct {
+	Options
+	full, minimal house.Decoder
+	sampler       telemetry.Sampler
+	draining      atomic.Bool
+	routes        []route
+	documents     func() (documents, error) // made when first asked for
+	handler       http.Handler
+	opsHandler    http.Handler
+}
+
+// eventsPerSecond is how many predictions of a second are logged.
+const eventsPerSecond = 100
+
+// New returns the API.
+func New(o Options) *API {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &API{
+		Options: o,
+		full:    house.Decoder{Required: house.RequiredFields, Allowed: house.AllFields, MaxRecords: o.MaxRecords, Now: o.Now},
+		minimal: house.Decoder{Required: house.MinimalFields, Allowed: house.MinimalFields, MaxRecords: o.MaxRecords, Now: o.Now},
+		sampler: telemetry.Sampler{Limit: eventsPerSecond},
+	}
+	a.routes = a.table()
+	a.documents = sync.OnceValues(a.document)
+	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))
+	ops := a.mux(func(r *route) bool { return r.ops || r.path == healthPath })
+	for path, h := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		ops.HandleFunc("GET /debug/pprof/"+path, func(w http.ResponseWriter, r *http.Request) {
+			w.(*exchange).route = "/debug/pprof/"
+			h(w, r)
+		})
+	}
+	a.opsHandler = a.chain(ops)
+	return a
+}
+
+// Handler answers what belongs on the address of the API.
+func (a *API) Handler() http.Handler { return a.handler }
+
+// OpsHandler answers what belongs on the address for operators: /metrics,
+// /livez, /readyz, /health and /debug/pprof.
+func (a *API) OpsHandler() http.Handler { return a.opsHandler }
+
+// Drain makes /readyz answer 503 and every answer ask the client to close
+// its connection, so that load goes elsewhere before the service stops.
+func (a *API) Drain() { a.draining.Store(true) }
+
+// route is one method and path of the service.
+type route struct {
+	method, path string
+	ops          bool // moves to the ops address if there is one
+	handle       func(x *exchange, r *http.Request) error
+	operation    // what the documents say of it
+}
+
+// mux returns the routes that are wanted.
+func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
+	mux := http.NewServeMux()
+	for i := range a.routes {
+		r := &a.routes[i]
+		if !wanted(r) {
+			continue
+		}
+		pattern := r.path
+		if pattern == "/" {
+			pattern = "/{$}"
+		}
+		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
+			x := w.(*exchange)
+			x.route = r.path
+			if err := r.handle(x, req); err != nil {
+				a.fail(x, err)
+			}
+		})
+	}
+	return mux
+}
+
+// metricsHandler shows the metrics as Prometheus or OpenMetrics text.
+func (a *API) metricsHandler() func(x *exchange, r *http.Request) error {
+	h := promhttp.HandlerFor(a.Gatherer, promhttp.HandlerOpts{
+		EnableOpenMetrics:   true,
+		MaxRequestsInFlight: 4,
+		Timeout:             10 * time.Second,
+		ErrorLog:            scrapeLog{a.Log},
+	})
+	return func(x *exchange, r *http.Request) error {
+		h.ServeHTTP(x, r)
+		return nil
+	}
+}
+
+// scrapeLog writes the errors of a scrape to the log.
+type scrapeLog struct{ *slog.Logger }
+
+func (l scrapeLog) Println(v ...any) { l.Error("scrape_error", "error", fmt.Sprint(v...)) }

@@ -1,0 +1,115 @@
+package httpapi
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"housing/internal/telemetry"
+)
+
+// nowhere takes an answer and keeps nothing, so that only the handler counts.
+type nowhere struct {
+	header http.Header
+	status int
+}
+
+func (n *nowhere) Header() http.Header         { return n.header }
+func (n *nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n *nowhere) WriteHeader(status int)      { n.status = status }
+
+// body can be read again and again.
+type body struct{ *strings.Reader }
+
+func (body) Close() error { return nil }
+
+// repeated returns a function that sends the same request each time.
+func repeated(t testing.TB, h http.Handler, text string) func() {
+	r := httptest.NewRequest("POST", "/v1/predict", nil)
+	r.Header["Content-Type"] = []string{"application/json"}
+	r.ContentLength = int64(len(text))
+	content := body{strings.NewReader(text)}
+	r.Body = content
+	w := &nowhere{header: http.Header{}}
+	return func() {
+		content.Reset(text)
+		clear(w.header)
+		h.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			t.Fatalf("status %d", w.status)
+		}
+	}
+}
+
+func TestAPredictionAllocatesLittle(t *testing.T) {
+	for name, log := range map[string]*slog.Logger{
+		"without log": slog.New(slog.DiscardHandler),
+		"with log":    telemetry.NewLogger(io.Discard, slog.LevelInfo, telemetry.JSON),
+	} {
+		a := newAPI(t, func(s *setup) { s.Log = log })
+		send := repeated(t, a.Handler(), fullBody(1))
+		// The request's ID, its header and the version's header; none for a house.
+		const most = 4
+		if n := testing.AllocsPerRun(200, send); n > most && !raceEnabled {
+			t.Errorf("%s: %v allocations a request, want at most %d", name, n, most)
+		}
+	}
+}
+
+// BenchmarkHandler measures the whole chain without a network.
+func BenchmarkHandler(b *testing.B) {
+	for _, houses := range []int{1, 100} {
+		b.Run(fmt.Sprintf("houses=%d", houses), func(b *testing.B) {
+			send := repeated(b, newAPI(b, nil).Handler(), fullBody(houses))
+			b.ReportAllocs()
+			for b.Loop() {
+				send()
+			}
+		})
+	}
+}
+
+// BenchmarkServer measures a request over a connection; its peer is a bare
+// net/http handler that reads the same body and writes as long an answer.
+func BenchmarkServer(b *testing.B) {
+	a := newAPI(b, nil)
+	text := fullBody(1)
+	answer := []byte(ask(a, "POST", "/v1/predict", text).Body.String())
+	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			b.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	})
+	for _, c := range []struct {
+		name    string
+		handler http.Handler
+	}{{"housing", a.Handler()}, {"bare", bare}} {
+		b.Run(c.name, func(b *testing.B) {
+			server := httptest.NewServer(c.handler)
+			defer server.Close()
+			client := server.Client()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := post(client, server.URL+"/v1/predict", text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDocuments measures what the first reader of the documents waits.
+func BenchmarkDocuments(b *testing.B) {
+	a := newAPI(b, nil)
+	for b.Loop() {
+		if _, err := a.document(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

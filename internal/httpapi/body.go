@@ -1,0 +1,91 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// firstRead is the capacity with which a body of unknown length begins.
+const firstRead = 4 << 10
+
+// readBody appends the request's JSON body to dst[:0] and checks that it is
+// one: its type, its encoding, its size.
+func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error) {
+	if r.ContentLength > a.MaxBodyBytes {
+		return dst, a.tooLarge()
+	}
+	if err := checkContent(r.Header); err != nil {
+		return dst, err
+	}
+	dst = dst[:0]
+	limit := int(a.MaxBodyBytes)
+	// One byte more than fits says whether the body goes on.
+	if want := min(max(int(r.ContentLength), firstRead), limit) + 1; cap(dst) < want {
+		dst = make([]byte, 0, want)
+	}
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Body.Read(dst[len(dst):min(cap(dst), limit+1)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > limit:
+			return dst, a.tooLarge()
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return dst, unreadable(x, err)
+		}
+	}
+}
+
+func (a *API) tooLarge() error {
+	p := problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", a.MaxBodyBytes))
+	p.close = true
+	return p
+}
+
+// answerTime is how long a client that sent too slowly has to take the
+// answer.
+const answerTime = 5 * time.Second
+
+// unreadable says why a body could not be read to its end.
+func unreadable(x *exchange, err error) error {
+	p := problem(http.StatusBadRequest, "the body ended before its end")
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p = problem(http.StatusRequestTimeout, "the body did not arrive in time")
+		// The time to write began with the time to read, and is over too.
+		if err := http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+			return err
+		}
+	}
+	p.close = true
+	return p
+}
+
+// checkContent refuses what is not JSON in UTF-8 as it is. No type at all is
+// taken for JSON.
+func checkContent(header http.Header) error {
+	if encoding := header["Content-Encoding"]; len(encoding) > 0 {
+		return problem(http.StatusUnsupportedMediaType, "a body with a Content-Encoding is not read: send it as it is")
+	}
+	types := header["Content-Type"]
+	if len(types) == 0 || len(types) == 1 && (types[0] == "application/json" || types[0] == "") {
+		return nil
+	}
+	media, parameters, err := mime.ParseMediaType(types[0])
+	if err != nil || len(types) > 1 || media != "application/json" {
+		return problem(http.StatusUnsupportedMediaType, "the body must be application/json")
+	}
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return problem(http.StatusUnsupportedMediaType, "the body must be in UTF-8")
+	}
+	return nil
+}

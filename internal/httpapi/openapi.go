@@ -1,0 +1,249 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/buildinfo"
+	"housing/internal/house"
+	"housing/internal/valuer"
+)
+
+// documents are the descriptions of the service, made once.
+type documents struct {
+	v31, v30 []byte // OpenAPI
+	page     page
+}
+
+func (a *API) openAPI31(x *exchange, _ *http.Request) error {
+	d, err := a.documents()
+	if err == nil {
+		x.answer(http.StatusOK, valueJSON, d.v31)
+	}
+	return err
+}
+
+func (a *API) openAPI30(x *exchange, _ *http.Request) error {
+	d, err := a.documents()
+	if err == nil {
+		x.answer(http.StatusOK, valueJSON, d.v30)
+	}
+	return err
+}
+
+// document makes the documents from the table of routes.
+func (a *API) document() (d documents, err error) {
+	open := a.describe()
+	if d.v31, err = json.Marshal(open); err != nil {
+		return d, fmt.Errorf("write OpenAPI 3.1: %w", err)
+	}
+	if d.v30, err = open.Downgrade(); err != nil {
+		return d, fmt.Errorf("write OpenAPI 3.0: %w", err)
+	}
+	if d.v30, err = downgradeSchemas(d.v30); err != nil {
+		return d, fmt.Errorf("write OpenAPI 3.0: %w", err)
+	}
+	if d.page, err = a.renderPage(); err != nil {
+		return d, fmt.Errorf("write page of documents: %w", err)
+	}
+	return d, nil
+}
+
+// describe returns the OpenAPI 3.1 document.
+func (a *API) describe() *huma.OpenAPI {
+	const prefix = "#/components/schemas/"
+	registry := huma.NewMapRegistry(prefix, huma.DefaultSchemaNamer)
+	registry.RegisterTypeAlias(reflect.TypeFor[jsontext.Value](), reflect.TypeFor[any]())
+	schemas := registry.Map()
+	open := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "housing", Version: buildinfo.Version,
+			Description: "Values houses with a model trained on real sales.",
+			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+		},
+		Paths:      map[string]*huma.PathItem{},
+		Components: &huma.Components{Schemas: registry},
+	}
+	problemSchema := registry.Schema(reflect.TypeFor[Problem](), true, "")
+	year := a.Now().UTC().Year()
+	for i := range a.routes {
+		r := &a.routes[i]
+		op := &huma.Operation{
+			OperationID: r.id, Summary: r.summary, Description: r.description, Tags: []string{r.tag},
+			Parameters: []*huma.Param{{
+				Name: "X-Request-ID", In: "header", Description: "Names the request in answers and logs; made if it is missing or not of this form.",
+				Schema: &huma.Schema{Type: "string"},
+			}},
+			Responses: map[string]*huma.Response{},
+		}
+		if r.body != nil {
+			a.describeBody(op, schemas, r.body, year)
+		}
+		good := &huma.Response{Description: http.StatusText(r.status), Headers: answerHeaders(r)}
+		if r.media != "" {
+			media := &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
+			switch {
+			case r.answer != nil:
+				media.Schema = registry.Schema(r.answer, true, "")
+			case r.media == mediaJSON:
+				media.Schema = &huma.Schema{Type: "object"}
+			}
+			if r.body != nil {
+				media.Example = json.RawMessage(exampleAnswer())
+			}
+			good.Content = map[string]*huma.MediaType{r.media: media}
+		}
+		op.Responses[strconv.Itoa(r.status)] = good
+		for _, status := range r.answers {
+			op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Headers: answerHeaders(nil), Content: good.Content}
+		}
+		for _, status := range r.errors {
+			op.Responses[strconv.Itoa(status)] = &huma.Response{
+				Description: errorHelp(status), Headers: answerHeaders(nil),
+				Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problemSchema}},
+			}
+		}
+		item := open.Paths[r.path]
+		if item == nil {
+			item = &huma.PathItem{}
+			open.Paths[r.path] = item
+		}
+		if r.method == http.MethodPost {
+			item.Post = op
+		} else {
+			item.Get = op
+		}
+		if !slices.ContainsFunc(open.Tags, func(t *huma.Tag) bool { return t.Name == r.tag }) {
+			open.Tags = append(open.Tags, &huma.Tag{Name: r.tag})
+		}
+	}
+	return open
+}
+
+func (a *API) describeBody(op *huma.Operation, schemas map[string]*huma.Schema, b *bodyDoc, year int) {
+	const prefix = "#/components/schemas/"
+	schemas[b.schema] = &huma.Schema{Extensions: house.Schema(b.required, b.allowed, year)}
+	one, most := 1, a.MaxRecords
+	request := b.schema + "Request"
+	schemas[request] = &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"records"}, AdditionalProperties: false,
+		Properties: map[string]*huma.Schema{"records": {
+			Type: huma.TypeArray, MinItems: &one, MaxItems: &most, Items: &huma.Schema{Ref: prefix + b.schema},
+			Description: "The houses.",
+		}},
+	}
+	op.RequestBody = &huma.RequestBody{
+		Required: true, Description: fmt.Sprintf("At most %d bytes.", a.MaxBodyBytes),
+		Content: map[string]*huma.MediaType{mediaJSON: {
+			Schema: &huma.Schema{Ref: prefix + request}, Example: json.RawMessage(exampleBody(b)),
+		}},
+	}
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "model_version", In: "query", Description: "Version that must answer; 404 if there is no such version.",
+		Schema: &huma.Schema{Type: "string"},
+	})
+}
+
+// answerHeaders describes the headers of an answer.
+func answerHeaders(r *route) map[string]*huma.Param {
+	text := &huma.Schema{Type: "string"}
+	headers := map[string]*huma.Param{"X-Request-ID": {Description: "Names the request.", Schema: text}}
+	if r != nil && (r.body != nil || r.id == "modelInfo") {
+		headers["X-Model-Version"] = &huma.Param{Description: "Version of the model that answered.", Schema: text}
+	}
+	return headers
+}
+
+// errorHelp says when a problem with this status is the answer.
+func errorHelp(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return "The body is not JSON, or the query cannot be read."
+	case http.StatusNotFound:
+		return "There is no such model version."
+	case http.StatusRequestTimeout:
+		return "The body did not arrive in time."
+	case http.StatusRequestEntityTooLarge:
+		return "The body is too large."
+	case http.StatusUnsupportedMediaType:
+		return "The body is not application/json in UTF-8, or has a Content-Encoding."
+	case http.StatusUnprocessableEntity:
+		return "The body is JSON but breaks the schema; errors lists every fault, the first 100 of them."
+	case http.StatusServiceUnavailable:
+		return "There is no model, too much to do, or the service is stopping; Retry-After says when to try again."
+	}
+	return "Something went wrong here; the request ID finds it in the log."
+}
+
+// exampleBody returns a body that can be sent as it is.
+func exampleBody(b *bodyDoc) []byte {
+	h := house.Example()
+	for f := range house.Field(house.NumFields) {
+		if !b.allowed.Has(f) {
+			h.Values[f] = house.Unknown().Values[f]
+		}
+	}
+	return append(house.AppendJSON([]byte(`{"records":[`), &h), "]}"...)
+}
+
+// exampleAnswer returns an answer such as predictions have.
+func exampleAnswer() []byte {
+	answer := valuer.Answer{Prices: []float64{706431.2}, Version: "kc-1", Type: "GradientBoostedTrees", FeatureCount: 41}
+	return bytes.TrimSpace(appendAnswer(nil, &answer, 41_000))
+}
+
+// downgradeSchemas finishes what the library's step down to OpenAPI 3.0
+// leaves: there, null is a property of a schema and const is unknown.
+func downgradeSchemas(document []byte) ([]byte, error) {
+	var v any
+	if err := json.Unmarshal(document, &v); err != nil {
+		return nil, err
+	}
+	downgradeSchema(v)
+	return json.Marshal(v)
+}
+
+func downgradeSchema(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, member := range v {
+			downgradeSchema(member)
+		}
+	case map[string]any:
+		if constant, ok := v["const"]; ok {
+			v["enum"] = []any{constant}
+			delete(v, "const")
+		}
+		if choices, ok := v["oneOf"].([]any); ok {
+			rest := slices.DeleteFunc(choices, func(choice any) bool {
+				schema, ok := choice.(map[string]any)
+				return ok && schema["type"] == "null"
+			})
+			first, ok := rest[0].(map[string]any)
+			if ok && len(rest) < len(choices) {
+				first["nullable"] = true // counts only beside a type
+			}
+			v["oneOf"] = rest
+			if ok && len(rest) == 1 {
+				delete(v, "oneOf")
+				maps.Copy(v, first)
+			}
+		}
+		if license, ok := v["license"].(map[string]any); ok {
+			delete(license, "identifier")
+		}
+		for _, member := range v {
+			downgradeSchema(member)
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"housing/internal/house"
+)
+
+// openAPI is as much of a document as the tests look at.
+type openAPI struct {
+	OpenAPI string
+	Info    struct{ Title, Version string }
+	Paths   map[string]map[string]struct {
+		OperationID, Summary string
+		Parameters           []struct{ Name, In string }
+		RequestBody          *struct {
+			Required bool
+			Content  map[string]struct {
+				Schema  map[string]any
+				Example json.RawMessage
+			}
+		}
+		Responses map[string]struct {
+			Description string
+			Content     map[string]struct {
+				Schema  map[string]any
+				Example json.RawMessage
+			}
+		}
+	}
+	Components struct{ Schemas map[string]map[string]any }
+}
+
+func TestTheDocumentsAreWhole(t *testing.T) {
+	a := newAPI(t, nil)
+	for path, version := range map[string]string{"/openapi.json": "3.1.0", "/openapi-3.0.json": "3.0.3"} {
+		w := ask(a, "GET", path, "")
+		d := read[openAPI](t, w)
+		if d.OpenAPI != version || d.Info.Title == "" || d.Info.Version == "" {
+			t.Errorf("%s: %s %+v", path, d.OpenAPI, d.Info)
+		}
+		var whole any
+		if err := json.Unmarshal(w.Body.Bytes(), &whole); err != nil {
+			t.Fatal(err)
+		}
+		walk(whole, func(m map[string]any) {
+			if ref, ok := m["$ref"].(string); ok {
+				name, found := strings.CutPrefix(ref, "#/components/schemas/")
+				if _, ok := d.Components.Schemas[name]; !found || !ok {
+					t.Errorf("%s: %s leads nowhere", path, ref)
+				}
+			}
+			if required, ok := m["required"].([]any); ok {
+				for _, name := range required {
+					if properties, _ := m["properties"].(map[string]any); properties[fmt.Sprint(name)] == nil {
+						t.Errorf("%s: %v is required and not described", path, name)
+					}
+				}
+			}
+			if pattern, ok := m["pattern"].(string); ok {
+				if _, err := regexp.Compile(pattern); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			if version == "3.0.3" {
+				if _, ok := m["const"]; ok || m["type"] == "null" {
+					t.Errorf("%s: %v is not of OpenAPI 3.0", path, m)
+				}
+				if _, list := m["type"].([]any); list {
+					t.Errorf("%s: a list of types is not of OpenAPI 3.0: %v", path, m)
+				}
+			}
+		})
+		ids := map[string]bool{}
+		for route, item := range d.Paths {
+			for method, op := range item {
+				if op.OperationID == "" || ids[op.OperationID] || op.Summary == "" || len(op.Responses) == 0 {
+					t.Errorf("%s: %s %s is not whole", path, method, route)
+				}
+				ids[op.OperationID] = true
+				for status, answer := range op.Responses {
+					if answer.Description == "" {
+						t.Errorf("%s: %s %s: %s has no description", path, method, route, status)
+					}
+					if _, ok := answer.Content["application/problem+json"]; !ok && status >= "400" && route != "/health" {
+						t.Errorf("%s: %s %s: %s is no problem", path, method, route, status)
+					}
+				}
+			}
+		}
+	}
+}
+
+func walk(v any, visit func(map[string]any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		visit(v)
+		for _, member := range v {
+			walk(member, visit)
+		}
+	case []any:
+		for _, member := range v {
+			walk(member, visit)
+		}
+	}
+}
+
+func TestEveryRouteIsDescribedAndEveryDescriptionIsServed(t *testing.T) {
+	a := newAPI(t, nil)
+	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
+	var served, described []string
+	for _, r := range a.routes {
+		served = append(served, strings.ToLower(r.method)+" "+r.path)
+	}
+	for path, item := range d.Paths {
+		for method := range item {
+			described = append(described, method+" "+path)
+		}
+	}
+	slices.Sort(served)
+	slices.Sort(described)
+	if !slices.Equal(served, described) {
+		t.Errorf("served %q, described %q", served, described)
+	}
+	for _, route := range served {
+		method, path, _ := strings.Cut(route, " ")
+		if w := ask(a, strings.ToUpper(method), path, ""); w.Code == 404 || w.Code == 405 {
+			t.Errorf("%s: %d", route, w.Code)
+		}
+	}
+}
+
+// TestEveryDescribedStatusIsReachable brings each status about that the
+// document names, and none beside them.
+func TestEveryDescribedStatusIsReachable(t *testing.T) {
+	a := newAPI(t, nil)
+	without := newAPI(t, func(s *setup) { s.noModel = true })
+	broken := newAPI(t, func(s *setup) {
+		s.model.Pricer = pricer(func([]float64, []house.House) []float64 { panic("a mistake") })
+	})
+	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
+	for path, item := range d.Paths {
+		for method, op := range item {
+			var example, media string
+			if op.RequestBody != nil {
+				example, media = string(op.RequestBody.Content["application/json"].Example), "application/json"
+			}
+			method = strings.ToUpper(method)
+			seen := map[string]bool{}
+			reach := func(w *httptest.ResponseRecorder) {
+				status := fmt.Sprint(w.Code)
+				seen[status] = true
+				answer, ok := op.Responses[status]
+				if !ok {
+					t.Errorf("%s %s answers %s, which is not described: %s", method, path, status, w.Body)
+					return
+				}
+				kind, _, _ := strings.Cut(w.Header().Get("Content-Type"), ";")
+				described := slices.Collect(maps.Keys(answer.Content))
+				if len(described) > 0 && !slices.ContainsFunc(described, func(m string) bool { return strings.HasPrefix(m, kind) }) {
+					t.Errorf("%s %s %s is %s, described is %s", method, path, status, kind, described)
+				}
+			}
+			for _, api := range []*API{a, without, broken} {
+				reach(ask(api, method, path, example))
+			}
+			if media != "" {
+				reach(ask(a, method, path, "{"))
+				reach(ask(a, method, path, "{}"))
+				reach(ask(a, method, path, strings.Repeat(" ", 2<<20)))
+				reach(ask(a, method, path, example, "Content-Type", "text/csv"))
+				reach(ask(a, method, path+"?model_version=none", example))
+				slow := httptest.NewRequest(method, path, iotest.ErrReader(os.ErrDeadlineExceeded))
+				w := &deadlined{httptest.NewRecorder()}
+				a.Handler().ServeHTTP(w, slow)
+				reach(w.ResponseRecorder)
+			}
+			for status := range op.Responses {
+				if !seen[status] {
+					t.Errorf("%s %s: %s is described and was not reached", method, path, status)
+				}
+			}
+		}
+	}
+}
+
+// deadlined is a writer whose time can be set, as a connection's can.
+type deadlined struct{ *httptest.ResponseRecorder }
+
+func (d *deadlined) SetWriteDeadline(time.Time) error { return nil }
+
+func TestTheExamplesAreTrue(t *testing.T) {
+	a := newAPI(t, nil)
+	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
+	for _, path := range []string{"/v1/predict", "/v1/predict-minimal"} {
+		op := d.Paths[path]["post"]
+		if w := ask(a, "POST", path, string(op.RequestBody.Content["application/json"].Example)); w.Code != 200 {
+			t.Errorf("%s: the example is answered %d: %s", path, w.Code, w.Body)
+		}
+		var example, answer map[string]any
+		if err := json.Unmarshal(op.Responses["200"].Content["application/json"].Example, &example); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(ask(a, "POST", path, string(op.RequestBody.Content["application/json"].Example)).Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := slices.Sorted(maps.Keys(example)), slices.Sorted(maps.Keys(answer)); !slices.Equal(got, want) {
+			t.Errorf("%s: the example has %q, an answer %q", path, got, want)
+		}
+	}
+}
+
+func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {
+	a := newAPI(t, nil)
+	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
+	for _, c := range []struct{ schema, method, path, body string }{
+		{"Prediction", "POST", "/v1/predict-minimal", strings.Replace(minimalBody, "98115", "00501", 1)},
+		{"ModelInfo", "GET", "/v1/model-info", ""},
+		{"Health", "GET", "/health", ""},
+		{"Problem", "POST", "/v1/predict", `{"records":[]}`},
+	} {
+		answer := read[map[string]any](t, ask(a, c.method, c.path, c.body))
+		properties, _ := d.Components.Schemas[c.schema]["properties"].(map[string]any)
+		if got, want := slices.Sorted(maps.Keys(answer)), slices.Sorted(maps.Keys(properties)); !slices.Equal(got, want) {
+			t.Errorf("%s has %q, described is %q", c.schema, got, want)
+		}
+	}
+}
+
+func TestThePageNeedsNothingFromOutside(t *testing.T) {
+	a := newAPI(t, nil)
+	w := ask(a, "GET", "/docs", "")
+	policy, text := w.Header().Get("Content-Security-Policy"), w.Body.String()
+	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		t.Fatalf("%d %s", w.Code, w.Header())
+	}
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("policy %q", policy)
+	}
+	for _, outside := range []string{"<script", "<link", "<img", "src=", "@import", "url(", "style=", "https://"} {
+		if strings.Contains(text, outside) {
+			t.Errorf("the page has %s", outside)
+		}
+	}
+	for _, r := range a.routes {
+		if r.tag != "Documents" && !strings.Contains(text, `id="`+r.id+`"`) {
+			t.Errorf("the page lacks %s", r.path)
+		}
+	}
+	for _, s := range house.Fields() {
+		if !strings.Contains(text, "<code>"+s.Name+"</code>") {
+			t.Errorf("the page lacks the field %s", s.Name)
+		}
+	}
+	if strings.Contains(text, "<dd></dd>") {
+		t.Error("a member has no help")
+	}
+}

@@ -1,0 +1,165 @@
+package httpapi
+
+import (
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/house"
+	"housing/internal/valuer"
+)
+
+// workspace is the memory of one prediction, used again by the next.
+type workspace struct {
+	body   []byte
+	houses []house.House
+	prices []float64
+	out    []byte
+}
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+// Memory beyond these is given back rather than kept for the next request.
+const (
+	keptBytes  = 256 << 10
+	keptHouses = 2000
+)
+
+func (w *workspace) release() {
+	if cap(w.body) > keptBytes || cap(w.out) > keptBytes || cap(w.houses) > keptHouses {
+		return
+	}
+	workspaces.Put(w)
+}
+
+// predict returns the handler that prices the houses of a body that d reads.
+func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error {
+	return func(x *exchange, r *http.Request) error {
+		w := workspaces.Get().(*workspace)
+		defer w.release()
+		x.predict = true
+		answer, err := a.value(w, d, x, r)
+		if err != nil {
+			return err
+		}
+		took := a.Now().Sub(x.started)
+		a.logPrediction(x, &answer, took)
+		w.out = appendAnswer(w.out[:0], &answer, took)
+		x.Header()["X-Model-Version"] = []string{answer.Version}
+		x.answer(http.StatusOK, valueJSON, w.out)
+		return nil
+	}
+}
+
+func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request) (answer valuer.Answer, err error) {
+	w.houses = w.houses[:0]
+	version, err := askedVersion(r.URL.RawQuery)
+	if err != nil {
+		return answer, err
+	}
+	if w.body, err = a.readBody(w.body, x, r); err != nil {
+		return answer, err
+	}
+	if w.houses, err = d.Records(w.houses, w.body); err != nil {
+		return answer, err
+	}
+	if answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, version); err == nil {
+		w.prices = answer.Prices
+	}
+	return answer, err
+}
+
+// askedVersion returns the version that the query asks for, "" if none.
+// Other members of the query are not looked at.
+func askedVersion(query string) (string, error) {
+	if query == "" {
+		return "", nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", problem(http.StatusBadRequest, "the query of the address cannot be read")
+	}
+	asked, ok := values["model_version"]
+	if !ok {
+		return "", nil
+	}
+	if len(asked) != 1 || asked[0] == "" {
+		return "", valuer.ErrUnknownVersion
+	}
+	return asked[0], nil
+}
+
+// logPrediction logs the events of a prediction that went well, at most
+// eventsPerSecond.
+func (a *API) logPrediction(x *exchange, answer *valuer.Answer, took time.Duration) {
+	ctx := x.request.Context()
+	if !a.Log.Enabled(ctx, slog.LevelInfo) || !a.sampler.Allow(x.started) {
+		return
+	}
+	records := slog.Int("n_records", len(answer.Prices))
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_request", slog.String("request_id", x.id), records)
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_success", slog.String("request_id", x.id), records,
+		slog.String("model_version", answer.Version), slog.Float64("processing_time_ms", milliseconds(took)))
+}
+
+// appendAnswer appends the JSON of an answer, a [Prediction].
+func appendAnswer(b []byte, answer *valuer.Answer, took time.Duration) []byte {
+	b = append(b, `{"predictions":[`...)
+	for i, price := range answer.Prices {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendCents(b, price)
+	}
+	b = append(b, `],"model_version":`...)
+	b, _ = jsontext.AppendQuote(b, answer.Version) // its error is broken UTF-8, mended
+	b = append(b, `,"model_type":`...)
+	b, _ = jsontext.AppendQuote(b, answer.Type)
+	b = append(b, `,"n_records":`...)
+	b = strconv.AppendInt(b, int64(len(answer.Prices)), 10)
+	b = append(b, `,"feature_count":`...)
+	b = strconv.AppendInt(b, int64(answer.FeatureCount), 10)
+	b = append(b, `,"processing_time_ms":`...)
+	b = strconv.AppendFloat(b, milliseconds(took), 'f', -1, 64)
+	for i, record := range answer.UnknownZipcodes {
+		if i == 0 {
+			b = append(b, `,"warnings":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, `{"record":`...)
+		b = strconv.AppendInt(b, int64(record), 10)
+		b = append(b, `,"field":"zipcode","message":"`+unknownZipcode+`"}`...)
+	}
+	if len(answer.UnknownZipcodes) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, "}\n"...)
+}
+
+const unknownZipcode = "no demographics are known for this zipcode, so it is valued with the medians of the zipcodes that are"
+
+// appendCents appends a price that is rounded to cents in its shortest form:
+// 706431.2, not 706431.20.
+func appendCents(b []byte, price float64) []byte {
+	const exact = 1 << 53 // cents beyond are no longer whole numbers
+	cents := math.Round(price * 100)
+	if !(cents >= 0 && cents < exact) {
+		return strconv.AppendFloat(b, price, 'f', -1, 64)
+	}
+	whole := uint64(cents)
+	b = strconv.AppendUint(b, whole/100, 10)
+	if rest := whole % 100; rest != 0 {
+		b = append(b, '.', byte('0'+rest/10))
+		if rest%10 != 0 {
+			b = append(b, byte('0'+rest%10))
+		}
+	}
+	return b
+}

@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/house"
+	"housing/internal/valuer"
+)
+
+// Problem is an error as the client sees it, RFC 9457.
+type Problem struct {
+	Type   string        `json:"type"`
+	Title  string        `json:"title"`
+	Status int           `json:"status"`
+	Detail string        `json:"detail"`
+	Errors []house.Fault `json:"errors,omitempty"`
+
+	retryAfter string // seconds
+	close      bool   // the rest of the request is not read
+}
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// statusClientGone is the status in metrics of a request whose client went
+// away before the answer; nobody reads it.
+const statusClientGone = 499
+
+func problem(status int, detail string) *Problem {
+	title := http.StatusText(status)
+	if status == statusClientGone {
+		title = "Client Closed Request"
+	}
+	return &Problem{Type: "about:blank", Title: title, Status: status, Detail: detail}
+}
+
+func internalProblem() *Problem {
+	return problem(http.StatusInternalServerError, "something went wrong here; the request ID finds it in the log")
+}
+
+func unavailable(detail string) *Problem {
+	p := problem(http.StatusServiceUnavailable, detail)
+	p.retryAfter = "1"
+	return p
+}
+
+// unmatchedProblem says that no route has this path, or not this method.
+func unmatchedProblem(status int, r *http.Request) *Problem {
+	switch status {
+	case http.StatusNotFound:
+		return problem(status, "there is nothing at this path; /docs lists what there is")
+	case http.StatusMethodNotAllowed:
+		return problem(status, "this path does not take this method; the Allow header lists those it takes")
+	}
+	return problem(status, "this request cannot be routed")
+}
+
+// fail answers with the problem that err is, and tells the log. It is the one
+// place where errors become answers.
+func (a *API) fail(x *exchange, err error) {
+	p := asProblem(err)
+	a.logFailure(x, p, err)
+	if x.status != 0 { // the answer has begun and cannot be taken back
+		panic(http.ErrAbortHandler)
+	}
+	x.write(p)
+}
+
+// logFailure logs our own failures always, with their cause, and a client's
+// mistakes only as events of a prediction, at most eventsPerSecond.
+func (a *API) logFailure(x *exchange, p *Problem, err error) {
+	event, level, cause := "http_error", slog.LevelError, err.Error()
+	if p.Status != http.StatusInternalServerError {
+		if !x.predict || !a.sampler.Allow(x.started) {
+			return
+		}
+		level, cause = slog.LevelInfo, p.Detail
+	}
+	if x.predict {
+		event = "prediction_error"
+	}
+	a.Log.LogAttrs(x.request.Context(), level, event, slog.String("request_id", x.id), slog.String("route", x.route),
+		slog.String("error_type", errorType(p)), slog.String("error", cause))
+}
+
+// asProblem returns what the client is told of err.
+func asProblem(err error) *Problem {
+	var known *Problem
+	var syntax *house.SyntaxError
+	var invalid *house.InvalidError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &syntax):
+		return problem(http.StatusBadRequest, syntax.Error())
+	case errors.As(err, &invalid):
+		p := problem(http.StatusUnprocessableEntity, invalidDetail(invalid))
+		p.Errors = readable(invalid.Faults)
+		return p
+	case errors.Is(err, valuer.ErrUnknownVersion):
+		return problem(http.StatusNotFound, "there is no such model version; /v1/model-info names the one that answers")
+	case errors.Is(err, valuer.ErrOverloaded):
+		return unavailable("too many predictions are waiting; try again")
+	case errors.Is(err, valuer.ErrNoModel):
+		return unavailable("no model is running")
+	case errors.Is(err, context.Canceled):
+		return problem(statusClientGone, "the client went away")
+	}
+	return internalProblem()
+}
+
+// readable leaves out the values that most readers of JSON cannot hold, such
+// as 1e999.
+func readable(faults []house.Fault) []house.Fault {
+	faults = slices.Clone(faults)
+	for i := range faults {
+		v := faults[i].Value
+		if v.Kind() != jsontext.KindNumber {
+			continue
+		}
+		if _, err := strconv.ParseFloat(string(v), 64); err != nil {
+			faults[i].Value = nil
+		}
+	}
+	return faults
+}
+
+func invalidDetail(e *house.InvalidError) string {
+	switch {
+	case e.Total == 1:
+		return "the body has 1 fault"
+	case e.Total > len(e.Faults):
+		return fmt.Sprintf("the body has %d faults, of which the first %d are listed", e.Total, len(e.Faults))
+	}
+	return fmt.Sprintf("the body has %d faults", e.Total)
+}
+
+// write answers with the problem.
+func (x *exchange) write(p *Problem) {
+	body, err := json.Marshal(p)
+	if err != nil { // only a mistake in the program
+		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500,"detail":""}`)
+	}
+	header := x.Header()
+	if p.retryAfter != "" {
+		header.Set("Retry-After", p.retryAfter)
+	}
+	if p.close {
+		header["Connection"] = valueClose
+	}
+	// What net/http's own error answers set is not ours.
+	header.Del("Content-Length")
+	x.answer(p.Status, valueProblemJSON, body)
+}
+
+// errorType is the word for err in logs.
+func errorType(p *Problem) string {
+	return strings.ToLower(strings.ReplaceAll(p.Title, " ", "_"))
+}

@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+
+	"housing/internal/house"
+)
+
+const healthPath = "/health"
+
+// operation is what the documents say of a route.
+type operation struct {
+	id, tag, summary, description string
+	body                          *bodyDoc
+	status                        int          // of a good answer
+	media                         string       // of a good answer; "" has no body
+	answer                        reflect.Type // of a JSON answer; nil for others
+	answers                       []int        // other statuses that answer too
+	errors                        []int        // statuses of problems
+}
+
+// bodyDoc describes a body of houses.
+type bodyDoc struct {
+	schema            string // name of the record's schema
+	required, allowed house.Set
+}
+
+const (
+	mediaJSON = "application/json"
+	mediaText = "text/plain; charset=utf-8"
+	mediaHTML = "text/html; charset=utf-8"
+)
+
+// predictErrors are the statuses with which a prediction can fail.
+var predictErrors = []int{
+	http.StatusBadRequest, http.StatusNotFound, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+	http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable,
+}
+
+// table returns every route of the service in the order of the documents.
+func (a *API) table() []route {
+	return []route{
+		{method: "POST", path: "/v1/predict", handle: a.predict(&a.full), operation: operation{
+			id: "predict", tag: "Prices", summary: "Price houses",
+			description: "Prices one house or many. Eight fields are required; one of the others that is left out is unknown, not zero. All faults of a request are reported at once.",
+			body:        &bodyDoc{"House", house.RequiredFields, house.AllFields},
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
+		}},
+		{method: "POST", path: "/v1/predict-minimal", handle: a.predict(&a.minimal), operation: operation{
+			id: "predictMinimal", tag: "Prices", summary: "Price houses from four fields",
+			description: "The same from bedrooms, bathrooms, living space and zipcode alone. The rest is unknown to the model, so prices are less exact.",
+			body:        &bodyDoc{"MinimalHouse", house.MinimalFields, house.MinimalFields},
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
+		}},
+		{method: "GET", path: "/v1/model-info", handle: a.modelInfo, operation: operation{
+			id: "modelInfo", tag: "Model", summary: "The model that answers",
+			description: "Version, digest, features and measured accuracy of the running model, and what it was trained on.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelInfo](), errors: []int{http.StatusServiceUnavailable},
+		}},
+		{method: "GET", path: healthPath, handle: a.health, operation: operation{
+			id: "health", tag: "Operation", summary: "How the service is",
+			description: "healthy and degraded answer 200, unhealthy 503, all with the same members.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Health](), answers: []int{http.StatusServiceUnavailable},
+		}},
+		{method: "GET", path: "/livez", ops: true, handle: a.live, operation: operation{
+			id: "livez", tag: "Operation", summary: "Whether the process is alive", status: 200, media: mediaText,
+		}},
+		{method: "GET", path: "/readyz", ops: true, handle: a.ready, operation: operation{
+			id: "readyz", tag: "Operation", summary: "Whether to send requests here",
+			description: "503 when there is no model, and while the service stops.",
+			status:      200, media: mediaText, errors: []int{http.StatusServiceUnavailable},
+		}},
+		{method: "GET", path: "/metrics", ops: true, handle: a.metricsHandler(), operation: operation{
+			id: "metrics", tag: "Operation", summary: "Metrics for Prometheus", status: 200, media: "text/plain",
+			description: "In Prometheus's text format, or OpenMetrics if the client asks for it.",
+		}},
+		{method: "GET", path: "/openapi.json", handle: a.openAPI31, operation: operation{
+			id: "openapi", tag: "Documents", summary: "This description as OpenAPI 3.1", status: 200, media: mediaJSON,
+		}},
+		{method: "GET", path: "/openapi-3.0.json", handle: a.openAPI30, operation: operation{
+			id: "openapi30", tag: "Documents", summary: "This description as OpenAPI 3.0", status: 200, media: mediaJSON,
+		}},
+		{method: "GET", path: "/docs", handle: a.docs, operation: operation{
+			id: "docs", tag: "Documents", summary: "This description as a page", status: 200, media: mediaHTML,
+		}},
+		{method: "GET", path: "/", handle: a.root, operation: operation{
+			id: "root", tag: "Documents", summary: "Leads to /docs", status: http.StatusSeeOther,
+		}},
+	}
+}
+
+func (a *API) root(x *exchange, _ *http.Request) error {
+	x.Header().Set("Location", "/docs")
+	x.WriteHeader(http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,96 @@
+// Package registry knows which versions of a model there are and where each
+// one lies.
+//
+// A registry is a [Folder] with one folder for each version and the bundle in
+// it: DIR/VERSION/bundle. The name of a version is checked before it becomes
+// part of a path ([CheckVersion]), so that no name leads out of the folder.
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrNotFound is the error for a version that is not there.
+var ErrNotFound = errors.New("no such version")
+
+// bundleName is the name of the bundle inside the folder of its version.
+const bundleName = "bundle"
+
+// maxVersions bounds how many versions a folder may hold.
+const maxVersions = 10_000
+
+// Folder is a registry in a local folder.
+type Folder struct{ dir string }
+
+// OpenFolder returns the registry in dir, which must be a folder.
+func OpenFolder(dir string) (*Folder, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open model folder: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open model folder: %s is not a folder", dir)
+	}
+	return &Folder{dir: dir}, nil
+}
+
+// Versions returns the versions in the folder, sorted by name. What is not a
+// folder with a bundle in it, or has a name that no version may have, is
+// passed over.
+func (f *Folder) Versions() ([]string, error) {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list models: %w", err)
+	}
+	if len(entries) > maxVersions {
+		return nil, fmt.Errorf("list models: %s has %d entries, more than %d", f.dir, len(entries), maxVersions)
+	}
+	var versions []string
+	for _, entry := range entries {
+		if _, err := f.Path(entry.Name()); err == nil {
+			versions = append(versions, entry.Name())
+		}
+	}
+	return versions, nil
+}
+
+// Path returns the path of a version's bundle. The error is [ErrNotFound] if
+// there is none.
+func (f *Folder) Path(version string) (string, error) {
+	if err := CheckVersion(version); err != nil {
+		return "", err
+	}
+	path := filepath.Join(f.dir, version, bundleName)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("version %s in %s: %w", version, f.dir, ErrNotFound)
+	case err != nil:
+		return "", fmt.Errorf("version %s: %w", version, err)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("version %s: %s is not a file", version, path)
+	}
+	return path, nil
+}
+
+// CheckVersion says what is wrong with the name of a version: it must begin
+// with a letter or digit and have 1 to 64 of A-Z a-z 0-9 . _ -
+func CheckVersion(version string) error {
+	ok := len(version) >= 1 && len(version) <= 64 && alphanumeric(version[0])
+	for i := 0; ok && i < len(version); i++ {
+		c := version[i]
+		ok = alphanumeric(c) || c == '.' || c == '_' || c == '-'
+	}
+	if !ok {
+		return fmt.Errorf("%.70q is not the name of a version: want a letter or digit, then up to 63 of A-Z a-z 0-9 . _ -", version)
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}

@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func folder(t *testing.T, files ...string) *Folder {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestVersionsAreTheFoldersWithABundle(t *testing.T) {
+	f := folder(t, "kc-2/bundle", "kc-1/bundle", "empty/notes.txt", "stray", ".hidden/bundle", "odd/bundle/file")
+	got, err := f.Versions()
+	if err != nil || !slices.Equal(got, []string{"kc-1", "kc-2"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestPath(t *testing.T) {
+	f := folder(t, "kc-1/bundle", "odd/bundle/file")
+	path, err := f.Path("kc-1")
+	if err != nil || !strings.HasSuffix(path, filepath.Join("kc-1", "bundle")) {
+		t.Errorf("got %q, %v", path, err)
+	}
+	if _, err := f.Path("kc-9"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a version that is not there: %v", err)
+	}
+	if _, err := f.Path("odd"); err == nil {
+		t.Error("a folder called bundle was taken for a bundle")
+	}
+}
+
+func TestNoNameLeadsOutOfTheFolder(t *testing.T) {
+	f := folder(t, "kc-1/bundle")
+	for _, name := range []string{"", ".", "..", "../kc-1", "/etc", "a/b", `a\b`, "-x", "a\x00", "ü", strings.Repeat("x", 65), " kc-1"} {
+		if _, err := f.Path(name); err == nil || errors.Is(err, ErrNotFound) {
+			t.Errorf("%q: %v, want it refused as a name", name, err)
+		}
+	}
+}
+
+func TestOpenWhatIsNoFolder(t *testing.T) {
+	if _, err := OpenFolder(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("opened a folder that is not there")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenFolder(file); err == nil || !strings.Contains(err.Error(), "not a folder") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzCheckVersion(f *testing.F) {
+	for _, seed := range []string{"kc-1", "..", "a/b", "1.0.0_rc-1", ""} {
+		f.Add(seed)
+	}
+	want := regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)
+	f.Fuzz(func(t *testing.T, name string) {
+		if got := CheckVersion(name) == nil; got != want.MatchString(name) {
+			t.Errorf("%q: got %v", name, got)
+		}
+	})
+}
+
+func ExampleCheckVersion() {
+	fmt.Println(CheckVersion("kc-2"))
+	fmt.Println(CheckVersion("../kc-2"))
+	// Output:
+	// <nil>
+	// "../kc-2" is not the name of a version: want a letter or digit, then up to 63 of A-Z a-z 0-9 . _ -
+}

@@ -1,0 +1,197 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Type is the type of a metric, in Prometheus's words.
+type Type string
+
+// The types of metrics.
+const (
+	Counter   Type = "counter"
+	Gauge     Type = "gauge"
+	Histogram Type = "histogram"
+)
+
+// Spec describes one metric.
+type Spec struct {
+	Name    string
+	Type    Type
+	Labels  []string
+	Help    string    // one sentence
+	Buckets []float64 // classic buckets of a histogram, beside the native ones
+}
+
+// Names of the metrics, as dashboards and alerts hold on to them.
+const (
+	predictionRequests = "prediction_requests_total"
+	predictionDuration = "prediction_duration_seconds"
+	predictionRecords  = "prediction_records_total"
+	predictionPanics   = "prediction_panics_total"
+	predictedPrice     = "predicted_price_dollars"
+	modelLoadTime      = "model_load_time_seconds"
+	modelInfo          = "model_info"
+	demographicsLookup = "demographics_lookups_total"
+	httpRequests       = "http_requests_total"
+	httpDuration       = "http_request_duration_seconds"
+	httpInFlight       = "http_requests_in_flight"
+)
+
+var (
+	byVersion     = []string{"model_version", "role"}
+	fastSeconds   = []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
+	requestSecond = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	dollars       = []float64{100e3, 200e3, 300e3, 400e3, 500e3, 600e3, 700e3, 800e3, 900e3, 1e6, 1.25e6, 1.5e6, 2e6, 3e6, 5e6, 10e6}
+)
+
+// table lists every metric of the service but those of Go and the process.
+var table = []Spec{
+	{Name: predictionRequests, Type: Counter, Labels: byVersion, Help: "Requests that were answered with prices."},
+	{Name: predictionDuration, Type: Histogram, Labels: byVersion, Buckets: fastSeconds, Help: "Time to value the houses of one request, waiting for a worker included."},
+	{Name: predictionRecords, Type: Counter, Labels: byVersion, Help: "Houses that were valued."},
+	{Name: predictionPanics, Type: Counter, Labels: byVersion, Help: "Panics inside a model that were turned into an error answer."},
+	{Name: predictedPrice, Type: Histogram, Labels: byVersion, Buckets: dollars, Help: "Predicted prices in US dollars."},
+	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the running model took."},
+	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for the model that is running."},
+	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
+	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
+	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
+	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
+}
+
+// Table returns the description of every metric, in the order of the
+// documents.
+func Table() []Spec { return append([]Spec(nil), table...) }
+
+// Metrics holds the service's metrics. Make one with [NewMetrics].
+type Metrics struct {
+	ModelLoadTime       prometheus.Gauge
+	HTTPInFlight        prometheus.Gauge
+	DemographicsKnown   prometheus.Counter
+	DemographicsUnknown prometheus.Counter
+	modelInfo           *prometheus.GaugeVec
+	predictionRequests  *prometheus.CounterVec
+	predictionDuration  *prometheus.HistogramVec
+	predictionRecords   *prometheus.CounterVec
+	predictionPanics    *prometheus.CounterVec
+	predictedPrice      *prometheus.HistogramVec
+	httpRequests        *prometheus.CounterVec
+	httpDuration        *prometheus.HistogramVec
+}
+
+// NewMetrics makes the metrics of the table, and those of Go and the
+// process, on reg. It panics if one of them is there already, as only a
+// mistake in the program can bring that about.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	made := make(map[string]prometheus.Collector, len(table))
+	for _, s := range table {
+		made[s.Name] = s.collector()
+		reg.MustRegister(made[s.Name])
+	}
+	counter := func(name string) *prometheus.CounterVec { return made[name].(*prometheus.CounterVec) }
+	gauge := func(name string) *prometheus.GaugeVec { return made[name].(*prometheus.GaugeVec) }
+	histogram := func(name string) *prometheus.HistogramVec { return made[name].(*prometheus.HistogramVec) }
+	lookups := counter(demographicsLookup)
+	return &Metrics{
+		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
+		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
+		DemographicsKnown:   lookups.WithLabelValues("known"),
+		DemographicsUnknown: lookups.WithLabelValues("unknown"),
+		modelInfo:           gauge(modelInfo),
+		predictionRequests:  counter(predictionRequests),
+		predictionDuration:  histogram(predictionDuration),
+		predictionRecords:   counter(predictionRecords),
+		predictionPanics:    counter(predictionPanics),
+		predictedPrice:      histogram(predictedPrice),
+		httpRequests:        counter(httpRequests),
+		httpDuration:        histogram(httpDuration),
+	}
+}
+
+func (s *Spec) collector() prometheus.Collector {
+	switch s.Type {
+	case Counter:
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: s.Name, Help: s.Help}, s.Labels)
+	case Gauge:
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: s.Name, Help: s.Help}, s.Labels)
+	case Histogram:
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:                            s.Name,
+			Help:                            s.Help,
+			Buckets:                         s.Buckets,
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  160,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, s.Labels)
+	}
+	panic(fmt.Sprintf("metric %s has no type", s.Name))
+}
+
+// Prediction holds the metrics of one version in one role, looked up once so
+// that the hot path looks nothing up.
+type Prediction struct {
+	Requests prometheus.Counter
+	Records  prometheus.Counter
+	Panics   prometheus.Counter
+	Duration prometheus.Observer // seconds
+	Price    prometheus.Observer // US dollars
+}
+
+// Prediction returns the metrics of a loaded version in a role.
+func (m *Metrics) Prediction(version, role string) Prediction {
+	return Prediction{
+		Requests: m.predictionRequests.WithLabelValues(version, role),
+		Records:  m.predictionRecords.WithLabelValues(version, role),
+		Panics:   m.predictionPanics.WithLabelValues(version, role),
+		Duration: m.predictionDuration.WithLabelValues(version, role),
+		Price:    m.predictedPrice.WithLabelValues(version, role),
+	}
+}
+
+// SetModel makes model_info name this version alone.
+func (m *Metrics) SetModel(version, sha256 string) {
+	m.modelInfo.Reset()
+	m.modelInfo.WithLabelValues(sha256, version).Set(1)
+}
+
+// ObserveHTTP counts one answered request. The route must be a registered
+// pattern's path or a fixed word; the method may be anything.
+func (m *Metrics) ObserveHTTP(method, route string, status int, took time.Duration) {
+	method = boundedMethod(method)
+	m.httpRequests.WithLabelValues(method, route, statusText(status)).Inc()
+	m.httpDuration.WithLabelValues(method, route).Observe(took.Seconds())
+}
+
+// boundedMethod returns a method of RFC 9110 or 5789 as it is, and "other"
+// for what a client made up.
+func boundedMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
+
+// statusTexts holds the three digits of every status, so that counting one
+// allocates nothing.
+var statusTexts = func() (texts [600]string) {
+	for i := 100; i < len(texts); i++ {
+		texts[i] = fmt.Sprint(i)
+	}
+	return texts
+}()
+
+func statusText(status int) string {
+	if status < 100 || status >= len(statusTexts) {
+		return "other"
+	}
+	return statusTexts[status]
+}

@@ -1,0 +1,146 @@
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestEveryMetricOfTheTableIsMade(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := NewMetrics(reg)
+	m.SetModel("kc-1", "ab")
+	p := m.Prediction("kc-1", "primary")
+	p.Requests.Inc()
+	p.Duration.Observe(0.001)
+	p.Price.Observe(500e3)
+	m.ObserveHTTP("GET", "/health", 200, time.Millisecond)
+
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]Spec{}
+	for _, f := range families {
+		s := Spec{Name: f.GetName(), Help: f.GetHelp(), Type: Type(strings.ToLower(f.GetType().String()))}
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			s.Labels = append(s.Labels, l.GetName())
+		}
+		got[s.Name] = s
+		if h := f.GetMetric()[0].GetHistogram(); h != nil && s.Name == predictedPrice {
+			if len(h.GetBucket()) == 0 || h.GetSchema() == 0 {
+				t.Errorf("%s has no classic or no native buckets", s.Name)
+			}
+		}
+	}
+	for _, want := range Table() {
+		want.Buckets = nil
+		if diff := cmp.Diff(want, got[want.Name]); diff != "" {
+			t.Errorf("%s differs from the table (-want +got):\n%s", want.Name, diff)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("no %s", name)
+		}
+	}
+}
+
+func TestHelpIsOneSentence(t *testing.T) {
+	for _, s := range Table() {
+		if !strings.HasSuffix(s.Help, ".") || s.Help == "" {
+			t.Errorf("%s: help %q", s.Name, s.Help)
+		}
+	}
+}
+
+func TestMethodsAndStatusesAreBounded(t *testing.T) {
+	m := NewMetrics(prometheus.NewRegistry())
+	for _, method := range []string{"BREW", "get", "", strings.Repeat("X", 1000)} {
+		m.ObserveHTTP(method, "unmatched", 405, 0)
+	}
+	m.ObserveHTTP("GET", "unmatched", -1, 0)
+	if n := testutil.CollectAndCount(m.httpRequests); n != 2 {
+		t.Errorf("%d series, want 2: other/405 and GET/other", n)
+	}
+}
+
+func TestOneModelIsNamed(t *testing.T) {
+	m := NewMetrics(prometheus.NewRegistry())
+	m.SetModel("a", "1")
+	m.SetModel("b", "2")
+	if n := testutil.CollectAndCount(m.modelInfo); n != 1 {
+		t.Errorf("%d models named, want 1", n)
+	}
+}
+
+func TestCountingARequestAllocatesLittle(t *testing.T) {
+	m := NewMetrics(prometheus.NewRegistry())
+	n := testing.AllocsPerRun(100, func() { m.ObserveHTTP("POST", "/v1/predict", 200, time.Millisecond) })
+	if n > 2 {
+		t.Errorf("%v allocations, want at most 2", n)
+	}
+}
+
+func TestLogLinesAreJSONInUTC(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLogger(&out, slog.LevelInfo, JSON).With("a", 1).WithGroup("g")
+	log.Debug("not this")
+	log.Info("prediction_success", "n_records", 1)
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%v in %q", err, out.String())
+	}
+	if line["level"] != "INFO" || line["msg"] != "prediction_success" || line["a"] != 1. {
+		t.Errorf("got %v", line)
+	}
+	if when, _ := line["time"].(string); !strings.HasSuffix(when, "Z") {
+		t.Errorf("time %q is not UTC", when)
+	}
+}
+
+func TestTextIsForATerminal(t *testing.T) {
+	var out bytes.Buffer
+	NewLogger(&out, slog.LevelInfo, Text).Info("hello", "n", 1)
+	if !strings.Contains(out.String(), "msg=hello n=1") {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestSamplerKeepsTheLimitOfEachSecond(t *testing.T) {
+	s := Sampler{Limit: 100}
+	start := time.Unix(1_800_000_000, 0)
+	for second := range 3 {
+		var kept atomic.Int64
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for i := range 200 {
+					if s.Allow(start.Add(time.Duration(second)*time.Second + time.Duration(i)*time.Millisecond)) {
+						kept.Add(1)
+					}
+				}
+			})
+		}
+		group.Wait()
+		if kept.Load() != 100 {
+			t.Errorf("second %d: kept %d, want 100", second, kept.Load())
+		}
+	}
+}
+
+func ExampleNewLogger() {
+	log := NewLogger(os.Stdout, slog.LevelWarn, JSON)
+	log.Info("too quiet to be seen")
+	// Output:
+}

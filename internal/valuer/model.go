@@ -1,0 +1,81 @@
+package valuer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"housing/internal/bundle"
+	"housing/internal/demographics"
+	"housing/internal/house"
+	"housing/internal/model"
+	"housing/internal/registry"
+	"housing/internal/telemetry"
+)
+
+// Primary is the role of the version that answers when none is asked for.
+const Primary = "primary"
+
+// Pricer prices houses: *[model.Model] does, and tests put a faulty one in
+// its place. Prices appends the price of each house in dollars to dst[:0].
+// It is called concurrently.
+type Pricer interface {
+	Prices(dst []float64, houses []house.House, table *demographics.Table) []float64
+}
+
+// Model is a model that can run, with all that its answers depend on. It does
+// not change once it runs.
+type Model struct {
+	Pricer       Pricer
+	Demographics *demographics.Table
+	Manifest     bundle.Manifest
+	Digest       string // hexadecimal SHA-256 of the bundle
+	Type         string
+	Features     []string  // names of the columns, in order
+	Since        time.Time // when it began to run; set by Use
+}
+
+// FromBundle returns the model in a bundle, which must stay open.
+func FromBundle(b *bundle.Bundle) Model {
+	return Model{
+		Pricer:       b.Model,
+		Demographics: b.Demographics,
+		Manifest:     b.Manifest,
+		Digest:       b.Digest,
+		Type:         model.Type,
+		Features:     b.Model.FeatureNames(),
+	}
+}
+
+// running is a model with its metrics, looked up once.
+type running struct {
+	Model
+	metrics telemetry.Prediction
+}
+
+// Use makes m the running model; calls that are under way finish with the
+// one before. loaded is how long loading and checking m took.
+func (v *Valuer) Use(m Model, loaded time.Duration) error {
+	switch {
+	case m.Pricer == nil:
+		return errors.New("use model: it cannot price")
+	case m.Demographics == nil:
+		return errors.New("use model: it has no demographics")
+	}
+	if err := registry.CheckVersion(m.Manifest.Version); err != nil {
+		return fmt.Errorf("use model: %w", err)
+	}
+	m.Since = time.Now().UTC()
+	v.running.Store(&running{Model: m, metrics: v.metrics.Prediction(m.Manifest.Version, Primary)})
+	v.metrics.SetModel(m.Manifest.Version, m.Digest)
+	v.metrics.ModelLoadTime.Set(loaded.Seconds())
+	return nil
+}
+
+// Model returns the running model, or nil. It must not be changed.
+func (v *Valuer) Model() *Model {
+	if r := v.running.Load(); r != nil {
+		return &r.Model
+	}
+	return nil
+}

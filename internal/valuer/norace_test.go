@@ -1,0 +1,5 @@
+//go:build !race
+
+package valuer_test
+
+const raceEnabled = false

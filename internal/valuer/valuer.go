@@ -1,0 +1,172 @@
+package valuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"housing/internal/house"
+	"housing/internal/telemetry"
+)
+
+// Errors that a caller decides by.
+var (
+	ErrNoModel        = errors.New("no model is running")
+	ErrUnknownVersion = errors.New("no such model version")
+	ErrOverloaded     = errors.New("too many predictions are waiting")
+	ErrModel          = errors.New("the model failed")
+)
+
+// queuePerWorker is how many calls may wait for each worker unless Options
+// say otherwise.
+const queuePerWorker = 64
+
+// Options are how a [Valuer] runs.
+type Options struct {
+	Workers int                // predictions that run at once; 0 is GOMAXPROCS
+	Queue   int                // calls that may wait for a worker; 0 is 64 for each
+	Metrics *telemetry.Metrics // required
+	Log     *slog.Logger       // required
+}
+
+// Valuer values houses with the running model. Make one with [New]; it is
+// safe for concurrent use.
+type Valuer struct {
+	running atomic.Pointer[running]
+	workers chan struct{} // holds a token for each prediction that runs
+	waiting atomic.Int64
+	queue   int64
+	metrics *telemetry.Metrics
+	log     *slog.Logger
+}
+
+// New returns a valuer without a model; give it one with [Valuer.Use].
+func New(o Options) *Valuer {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Queue <= 0 {
+		o.Queue = queuePerWorker * o.Workers
+	}
+	return &Valuer{
+		workers: make(chan struct{}, o.Workers),
+		queue:   int64(o.Queue),
+		metrics: o.Metrics,
+		log:     o.Log,
+	}
+}
+
+// Answer is what some houses are worth, and who says so.
+type Answer struct {
+	Prices          []float64 // US dollars rounded to cents, one for each house
+	UnknownZipcodes []int     // indices of houses valued without demographics of their zipcode
+	Version         string    // of the model
+	Digest          string    // hexadecimal SHA-256 of its bundle
+	Type            string    // of the model
+	FeatureCount    int
+}
+
+// Value appends the price of each house to dst[:0]. The version is that of
+// the running model, or empty for the same. The error is one of this
+// package's, or that of a ctx which ended while the call waited.
+func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, version string) (Answer, error) {
+	r := v.running.Load()
+	if r == nil {
+		return Answer{}, ErrNoModel
+	}
+	if version != "" && version != r.Manifest.Version {
+		return Answer{}, ErrUnknownVersion
+	}
+	start := time.Now()
+	if err := v.acquire(ctx); err != nil {
+		return Answer{}, err
+	}
+	prices, err := v.price(r, dst, houses)
+	<-v.workers
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{
+		Prices:          prices,
+		UnknownZipcodes: v.unknownZipcodes(r, houses),
+		Version:         r.Manifest.Version,
+		Digest:          r.Digest,
+		Type:            r.Type,
+		FeatureCount:    len(r.Features),
+	}
+	r.metrics.Duration.Observe(time.Since(start).Seconds())
+	r.metrics.Requests.Inc()
+	r.metrics.Records.Add(float64(len(prices)))
+	for _, price := range prices {
+		r.metrics.Price.Observe(price)
+	}
+	return answer, nil
+}
+
+// acquire takes a worker, and waits for one if it may.
+func (v *Valuer) acquire(ctx context.Context) error {
+	select {
+	case v.workers <- struct{}{}:
+		return nil
+	default:
+	}
+	if v.waiting.Add(1) > v.queue {
+		v.waiting.Add(-1)
+		return ErrOverloaded
+	}
+	defer v.waiting.Add(-1)
+	select {
+	case v.workers <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a worker: %w", ctx.Err())
+	}
+}
+
+// price asks the model, and lets nothing out of it but good prices or an
+// error.
+func (v *Valuer) price(r *running, dst []float64, houses []house.House) (prices []float64, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			r.metrics.Panics.Inc()
+			v.log.Error("model_panic", "model_version", r.Manifest.Version, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			prices, err = nil, fmt.Errorf("%w: it panicked", ErrModel)
+		}
+	}()
+	prices = r.Pricer.Prices(dst[:0], houses, r.Demographics)
+	if len(prices) != len(houses) {
+		return nil, fmt.Errorf("%w: %d prices for %d houses", ErrModel, len(prices), len(houses))
+	}
+	for i, p := range prices {
+		if math.IsNaN(p) || math.IsInf(p, 0) {
+			return nil, fmt.Errorf("%w: the price of house %d is %v", ErrModel, i, p)
+		}
+		prices[i] = math.Round(p*100) / 100
+		if math.IsInf(prices[i], 0) {
+			return nil, fmt.Errorf("%w: the price of house %d is %v", ErrModel, i, p)
+		}
+	}
+	return prices, nil
+}
+
+// unknownZipcodes returns the indices of the houses whose zipcode has no
+// demographics; nil, as nearly always, if there are none.
+func (v *Valuer) unknownZipcodes(r *running, houses []house.House) []int {
+	var unknown []int
+	for i := range houses {
+		if _, known := r.Demographics.Lookup(houses[i].Zipcode()); !known {
+			unknown = append(unknown, i)
+		}
+	}
+	v.metrics.DemographicsKnown.Add(float64(len(houses) - len(unknown)))
+	if len(unknown) > 0 {
+		v.metrics.DemographicsUnknown.Add(float64(len(unknown)))
+	}
+	return unknown
+}

@@ -1,0 +1,259 @@
+package valuer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"housing/internal/bundle"
+	"housing/internal/demographics"
+	"housing/internal/house"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pricer lets a test put a fault in the place of the model.
+type pricer func(dst []float64, houses []house.House) []float64
+
+func (p pricer) Prices(dst []float64, houses []house.House, _ *demographics.Table) []float64 {
+	return p(dst, houses)
+}
+
+// builtin returns the built-in model.
+func builtin(t testing.TB) valuer.Model {
+	t.Helper()
+	b, err := bundle.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return valuer.FromBundle(b)
+}
+
+func options() (valuer.Options, *prometheus.Registry) {
+	reg := prometheus.NewRegistry()
+	return valuer.Options{Metrics: telemetry.NewMetrics(reg), Log: slog.New(slog.DiscardHandler)}, reg
+}
+
+// running returns a valuer that runs the built-in model, as change makes it.
+func running(t testing.TB, change func(*valuer.Model, *valuer.Options)) (*valuer.Valuer, *prometheus.Registry) {
+	t.Helper()
+	m := builtin(t)
+	o, reg := options()
+	if change != nil {
+		change(&m, &o)
+	}
+	v := valuer.New(o)
+	if err := v.Use(m, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	return v, reg
+}
+
+func TestValue(t *testing.T) {
+	v, reg := running(t, nil)
+	known, unknown := house.Example(), house.Example()
+	unknown.Values[house.ZipcodeField] = 501
+	answer, err := v.Value(t.Context(), nil, []house.House{known, unknown, known}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(answer.Prices) != 3 || answer.Prices[0] != answer.Prices[2] {
+		t.Errorf("prices %v", answer.Prices)
+	}
+	for _, p := range answer.Prices {
+		if p != math.Round(p*100)/100 {
+			t.Errorf("%v is not rounded to cents", p)
+		}
+	}
+	if !slices.Equal(answer.UnknownZipcodes, []int{1}) {
+		t.Errorf("unknown zipcodes %v, want record 1", answer.UnknownZipcodes)
+	}
+	m := v.Model()
+	if answer.Version != m.Manifest.Version || answer.Digest != m.Digest || answer.Type != m.Type || answer.FeatureCount != len(m.Features) {
+		t.Errorf("%+v does not name the model", answer)
+	}
+	for name, want := range map[string]int{"prediction_requests_total": 1, "prediction_duration_seconds": 1, "predicted_price_dollars": 1, "demographics_lookups_total": 2, "model_info": 1} {
+		if n, err := testutil.GatherAndCount(reg, name); n != want || err != nil {
+			t.Errorf("%s: %d series, want %d (%v)", name, n, want, err)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	v, _ := running(t, nil)
+	houses := []house.House{house.Example()}
+	if _, err := v.Value(t.Context(), nil, houses, v.Model().Manifest.Version); err != nil {
+		t.Errorf("asking for the version that runs: %v", err)
+	}
+	if _, err := v.Value(t.Context(), nil, houses, "no-such"); !errors.Is(err, valuer.ErrUnknownVersion) {
+		t.Errorf("asking for another: %v", err)
+	}
+}
+
+func TestWithoutAModel(t *testing.T) {
+	o, _ := options()
+	v := valuer.New(o)
+	if v.Model() != nil {
+		t.Error("there is a model")
+	}
+	if _, err := v.Value(t.Context(), nil, []house.House{house.Example()}, ""); !errors.Is(err, valuer.ErrNoModel) {
+		t.Errorf("got %v", err)
+	}
+	for _, spoil := range []func(*valuer.Model){
+		func(m *valuer.Model) { m.Pricer = nil },
+		func(m *valuer.Model) { m.Demographics = nil },
+		func(m *valuer.Model) { m.Manifest.Version = "" },
+	} {
+		m := builtin(t)
+		spoil(&m)
+		if err := v.Use(m, 0); err == nil || v.Model() != nil {
+			t.Errorf("a model that is not whole runs: %v", err)
+		}
+	}
+}
+
+func TestAFaultyModelIsAnErrorNeverAnAnswer(t *testing.T) {
+	for name, fault := range map[string]pricer{
+		"it panics":          func([]float64, []house.House) []float64 { panic("index out of range") },
+		"not a number":       func(dst []float64, h []house.House) []float64 { return append(dst[:0], math.NaN()) },
+		"infinity":           func(dst []float64, h []house.House) []float64 { return append(dst[:0], math.Inf(1)) },
+		"beyond rounding":    func(dst []float64, h []house.House) []float64 { return append(dst[:0], math.MaxFloat64) },
+		"too few prices":     func(dst []float64, h []house.House) []float64 { return dst[:0] },
+		"one price too many": func(dst []float64, h []house.House) []float64 { return append(dst[:0], 1, 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged bytes.Buffer
+			v, reg := running(t, func(m *valuer.Model, o *valuer.Options) {
+				m.Pricer, o.Workers = fault, 1
+				o.Log = slog.New(slog.NewTextHandler(&logged, nil))
+			})
+			for range 3 { // the worker is given back each time
+				answer, err := v.Value(t.Context(), nil, []house.House{house.Example()}, "")
+				if !errors.Is(err, valuer.ErrModel) || answer.Prices != nil {
+					t.Fatalf("got %v, %v", answer, err)
+				}
+			}
+			if name == "it panics" && !bytes.Contains(logged.Bytes(), []byte("model_panic")) {
+				t.Errorf("the log does not say it: %q", &logged)
+			}
+			if n, _ := testutil.GatherAndCount(reg, "prediction_panics_total"); n != 1 {
+				t.Errorf("%d series of panics", n)
+			}
+		})
+	}
+}
+
+func TestWorkersAndQueueAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers, o.Queue = 2, 3
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				<-gate
+				return append(dst[:0], 1)
+			})
+		})
+		houses := []house.House{house.Example()}
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		results := make(chan error, 5)
+		for range 2 {
+			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+		}
+		synctest.Wait() // two run
+		group.Go(func() {
+			if _, err := v.Value(ctx, nil, houses, ""); !errors.Is(err, context.Canceled) {
+				t.Errorf("a caller that went away: %v", err)
+			}
+		})
+		for range 2 {
+			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+		}
+		synctest.Wait() // three wait
+		if _, err := v.Value(t.Context(), nil, houses, ""); !errors.Is(err, valuer.ErrOverloaded) {
+			t.Errorf("the sixth: %v, want overloaded", err)
+		}
+		cancel()
+		synctest.Wait() // its place in the queue is free again
+		group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+		synctest.Wait()
+		close(gate)
+		group.Wait()
+		for range 5 {
+			if err := <-results; err != nil {
+				t.Errorf("a call that had a place: %v", err)
+			}
+		}
+	})
+}
+
+func TestSwapUnderLoad(t *testing.T) {
+	v, _ := running(t, nil)
+	next := *v.Model()
+	next.Manifest.Version = "next"
+	houses := []house.House{house.Example()}
+	first := v.Model().Manifest.Version
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			var dst []float64
+			for range 200 {
+				answer, err := v.Value(t.Context(), dst, houses, "")
+				if err != nil || answer.Version != first && answer.Version != "next" {
+					t.Errorf("got %+v, %v", answer, err)
+				}
+				dst = answer.Prices
+			}
+		})
+	}
+	if err := v.Use(next, 0); err != nil {
+		t.Error(err)
+	}
+	group.Wait()
+	if v.Model().Manifest.Version != "next" {
+		t.Error("the swap is lost")
+	}
+}
+
+func TestValueAllocatesNothing(t *testing.T) {
+	v, _ := running(t, nil)
+	houses, dst := []house.House{house.Example()}, make([]float64, 0, 1)
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := v.Value(ctx, dst, houses, ""); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 && !raceEnabled {
+		t.Errorf("%v allocations a call, want none", n)
+	}
+}
+
+func BenchmarkValue(b *testing.B) {
+	for _, n := range []int{1, 100} {
+		b.Run(fmt.Sprintf("houses=%d", n), func(b *testing.B) {
+			v, _ := running(b, nil)
+			houses, dst := slices.Repeat([]house.House{house.Example()}, n), make([]float64, 0, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Value(b.Context(), dst, houses, ""); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
