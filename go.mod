@@ -2,6 +2,7 @@ module housing
 
 go 1.26.0
 
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/danielgtaylor/huma/v2 v2.37.2

@@ -25,6 +25,9 @@ const (
 // commands holds every command by a field of its own.
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Serve prices over HTTP."`
+	Train       trainCommand       `cmd:"" help:"Train a model from sales."`
+	Evaluate    evaluateCommand    `cmd:"" help:"Measure a model on sales that it has not seen."`
+	Model       modelCommand       `cmd:"" help:"Look at models."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version     versionCommand     `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
 }
@@ -78,10 +81,10 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return report(stderr, &usageError{err})
+		return exitCode(stderr, &usageError{err})
 	}
 	p := &program{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
-	return report(stderr, parsed.Run(p))
+	return exitCode(stderr, parsed.Run(p))
 }
 
 // usageError is a wrong use of the command line.
@@ -89,8 +92,8 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// report prints err, if there is one, as one line and returns the exit code.
-func report(stderr io.Writer, err error) int {
+// exitCode prints err, if there is one, as one line and returns the exit code.
+func exitCode(stderr io.Writer, err error) int {
 	if err == nil {
 		return success
 	}

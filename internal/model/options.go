@@ -35,7 +35,8 @@ func DefaultOptions() Options {
 	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.25, Threads: 1}
 }
 
-func (o *Options) check() error {
+// Check returns an error that names the first option that cannot be used.
+func (o *Options) Check() error {
 	if !(o.ValidationShare > 0 && o.ValidationShare < 1) {
 		return fmt.Errorf("validation share is %g, must be over 0 and under 1", o.ValidationShare)
 	}

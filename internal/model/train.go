@@ -49,7 +49,7 @@ func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o
 // train is Train without a look at how many sales there are. The loss on the
 // watched sales, if any, is told to progress and decides on nothing.
 func train(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*Trained, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	if o.Boosting.EarlyStoppingRounds > 0 {

@@ -1,0 +1,98 @@
+package housing
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms are the packages of internal/, top to bottom: each may import only
+// those below it. A package in a room's folder belongs to that room.
+var rooms = []struct{ name, job string }{
+	{"cli", "one file a command"},
+	{"httpapi", "routes, JSON in and out, problem errors, OpenAPI"},
+	{"batch", "values a file of houses"},
+	{"report", "the evaluation report"},
+	{"valuer", "the models that are running"},
+	{"registry", "versions and where they lie"},
+	{"bundle", "a model as bytes"},
+	{"model", "train, value, evaluate"},
+	{"gbdt", "gradient-boosted trees"},
+	{"features", "house and area to row"},
+	{"demographics", "census figures by zipcode"},
+	{"house", "the fields of a house"},
+	{"telemetry", "metrics and logs"},
+	{"config", "settings"},
+	{"buildinfo", "which build this is"},
+}
+
+// alone are rooms that know nothing of any other.
+var alone = []string{"gbdt", "house", "telemetry", "buildinfo"}
+
+func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
+	height := map[string]int{}
+	for i, r := range rooms {
+		height[r.name] = len(rooms) - i
+	}
+	seen := map[string]bool{}
+	for path, imports := range packages(t, "{{join .Imports \" \"}}") {
+		from, inside := room(path)
+		if !inside {
+			continue
+		}
+		seen[from] = true
+		if height[from] == 0 {
+			t.Errorf("%s is no room: give it a place in the table of imports_test.go and in docs/architecture.md", path)
+			continue
+		}
+		for _, imported := range strings.Fields(imports) {
+			to, inside := room(imported)
+			switch {
+			case !inside || to == from:
+			case slices.Contains(alone, from):
+				t.Errorf("%s imports %s: room %s knows nothing of any other", path, imported, from)
+			case height[to] > height[from]:
+				t.Errorf("%s imports %s: room %s stands above %s", path, imported, to, from)
+			}
+		}
+	}
+	for _, r := range rooms {
+		if !seen[r.name] {
+			t.Errorf("room %s stands in the table and has no package", r.name)
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for path, doc := range packages(t, "{{.Doc}}") {
+		if _, inside := room(path); inside && len(doc) < 20 {
+			t.Errorf("%s has no doc comment", path)
+		}
+	}
+}
+
+// room returns the room of a package of internal/.
+func room(path string) (name string, inside bool) {
+	rest, inside := strings.CutPrefix(path, "housing/internal/")
+	name, _, _ = strings.Cut(rest, "/")
+	return name, inside
+}
+
+// packages returns what a format of `go list` says of each package.
+func packages(t *testing.T, format string) map[string]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}}\t"+format, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		path, said, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		found[path] = said
+	}
+	if len(found) < len(rooms) {
+		t.Fatalf("go list found only %d packages", len(found))
+	}
+	return found
+}
