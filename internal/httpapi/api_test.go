@@ -284,7 +284,7 @@ func TestModelInfo(t *testing.T) {
 	info := read[ModelInfo](t, ask(a, "GET", "/v1/model-info", ""))
 	m := a.Valuer.Model()
 	if info.ModelVersion != m.Manifest.Version || info.SHA256 != m.Digest || info.FeatureCount != len(info.Features) || len(info.Features) != len(m.Features) ||
-		info.Rows != m.Manifest.Rows || info.NewestSale != m.Manifest.NewestSale || len(info.Accuracy) != len(m.Manifest.Accuracy) || info.Zipcodes != m.Demographics.Len() {
+		info.Sales != m.Manifest.Sales || info.NewestSale != m.Manifest.NewestSale || len(info.Accuracy) != len(m.Manifest.Accuracy) || info.Zipcodes != m.Demographics.Len() {
 		t.Errorf("%+v does not say what the model is", info)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"housing/internal/buildinfo"
-	"housing/internal/bundle"
+	"housing/internal/model"
 	"housing/internal/valuer"
 )
 
@@ -33,17 +33,17 @@ type Warning struct {
 
 // ModelInfo is the answer of /v1/model-info.
 type ModelInfo struct {
-	ModelVersion string            `json:"model_version" doc:"Version of the running model."`
-	SHA256       string            `json:"sha256" doc:"SHA-256 of the model's bundle, hexadecimal."`
-	ModelType    string            `json:"model_type" doc:"Kind of model."`
-	Created      time.Time         `json:"created" doc:"When the model was trained."`
-	Program      string            `json:"program" doc:"Program that trained it."`
-	Rows         int               `json:"rows" doc:"How many sales it was trained on."`
-	NewestSale   string            `json:"newest_sale" doc:"Day of the newest of them; houses are valued as of this day unless valuation_date says another."`
-	Zipcodes     int               `json:"zipcodes" doc:"How many zipcodes there are demographics of."`
-	FeatureCount int               `json:"feature_count" doc:"How many features the model computes of a house."`
-	Features     []string          `json:"features" nullable:"false" doc:"Names of the features, in order."`
-	Accuracy     []bundle.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that the model had not seen, by the way of splitting."`
+	ModelVersion string           `json:"model_version" doc:"Version of the running model."`
+	SHA256       string           `json:"sha256" doc:"SHA-256 of the model's bundle, hexadecimal."`
+	ModelType    string           `json:"model_type" doc:"Kind of model."`
+	Created      time.Time        `json:"created" doc:"When the model was trained."`
+	Program      string           `json:"program" doc:"Program that trained it."`
+	Sales        int              `json:"sales" doc:"How many sales it was trained on."`
+	NewestSale   string           `json:"newest_sale" doc:"Day of the newest of them; houses are valued as of this day unless valuation_date says another."`
+	Zipcodes     int              `json:"zipcodes" doc:"How many zipcodes there are demographics of."`
+	FeatureCount int              `json:"feature_count" doc:"How many features the model computes of a house."`
+	Features     []string         `json:"features" nullable:"false" doc:"Names of the features, in order."`
+	Accuracy     []model.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that the model had not seen, by the way of splitting."`
 }
 
 func (a *API) modelInfo(x *exchange, _ *http.Request) error {
@@ -58,7 +58,7 @@ func (a *API) modelInfo(x *exchange, _ *http.Request) error {
 		ModelType:    m.Type,
 		Created:      m.Manifest.Created.UTC(),
 		Program:      m.Manifest.Program,
-		Rows:         m.Manifest.Rows,
+		Sales:        m.Manifest.Sales,
 		NewestSale:   m.Manifest.NewestSale,
 		Zipcodes:     m.Demographics.Len(),
 		FeatureCount: len(m.Features),

@@ -1,0 +1,58 @@
+package model
+
+import (
+	"fmt"
+
+	"housing/internal/features"
+	"housing/internal/gbdt"
+)
+
+// Options says how a model is trained. Start from [DefaultOptions].
+type Options struct {
+	Boosting gbdt.Params `json:"boosting"`
+	// ValidationShare is the share of houses that is kept back for early
+	// stopping, where Boosting.EarlyStoppingRounds asks for it.
+	ValidationShare float64 `json:"validation_share"`
+	// PartialWeight is how much a second copy of each sale counts in which
+	// some fields are hidden, so that the trees learn what unknown means; 0
+	// makes none.
+	PartialWeight float64 `json:"partial_weight"`
+	// Threads is how many goroutines learn at once. The model does not depend
+	// on it.
+	Threads int `json:"-"`
+}
+
+// DefaultOptions are those that the built-in model was trained with; the
+// figures behind them stand in docs/accuracy.md.
+func DefaultOptions() Options {
+	p := gbdt.DefaultParams()
+	p.Rounds = 2000
+	p.LearningRate = 0.03
+	p.MinChildWeight = 5
+	p.Subsample = 0.8
+	p.ColsampleByTree = 0.2
+	p.Seed = 1
+	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.25, Threads: 1}
+}
+
+func (o *Options) check() error {
+	if !(o.ValidationShare > 0 && o.ValidationShare < 1) {
+		return fmt.Errorf("validation share is %g, must be over 0 and under 1", o.ValidationShare)
+	}
+	if !(o.PartialWeight >= 0 && o.PartialWeight <= 1) {
+		return fmt.Errorf("partial weight is %g, must be 0 to 1", o.PartialWeight)
+	}
+	return o.Boosting.Check(features.NumColumns())
+}
+
+// params returns the parameters of the forest, with what follows from the
+// columns.
+func (o *Options) params() gbdt.Params {
+	p := o.Boosting
+	p.Threads = o.Threads
+	p.Monotone = nil
+	for _, c := range features.Columns() {
+		p.Monotone = append(p.Monotone, c.Monotone)
+	}
+	return p
+}
