@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"housing/internal/bundle"
+	"housing/internal/bundle/bundletest"
+	"housing/internal/config"
 )
 
 func TestMain(m *testing.M) {
@@ -105,6 +108,50 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	defer answer.Body.Close()
 	if got := strings.Fields(answer.Status)[0]; got != args[0] {
 		ts.Fatalf("%s: status %s, want %s", args[1], got, args[0])
+	}
+}
+
+// registryOf writes bundles of small models to a folder, as DIR/VERSION/bundle.
+func registryOf(t *testing.T, made map[string]uint64) string {
+	t.Helper()
+	dir := t.TempDir()
+	for version, seed := range made {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := bundle.WriteFile(filepath.Join(dir, version, "bundle"), bundletest.Contents(t, version, seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
+	// The later the seed, the later the model was made.
+	dir := registryOf(t, map[string]uint64{"a": 2, "b": 3, "c": 1})
+	for pinned, want := range map[string]string{"": "b", "c": "c"} {
+		command := serveCommand{config.Serve{ModelDir: config.Folder(dir), DefaultModelVersion: pinned}}
+		b, err := command.openModel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Manifest.Version != want {
+			t.Errorf("pinned %q: serves %s, want %s", pinned, b.Manifest.Version, want)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestABundleThatIsAnotherVersion(t *testing.T) {
+	dir := registryOf(t, map[string]uint64{"a": 1})
+	if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "z")); err != nil {
+		t.Fatal(err)
+	}
+	command := serveCommand{config.Serve{ModelDir: config.Folder(dir)}}
+	if _, err := command.openModel(); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -78,7 +78,7 @@ func BenchmarkHandler(b *testing.B) {
 func BenchmarkServer(b *testing.B) {
 	a := newAPI(b, nil)
 	text := fullBody(1)
-	answer := []byte(ask(a, "POST", "/v1/predict", text).Body.String())
+	answer := ask(a, "POST", "/v1/predict", text).Body.Bytes()
 	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			b.Error(err)

@@ -266,3 +266,12 @@ func TestThePageNeedsNothingFromOutside(t *testing.T) {
 		t.Error("a member has no help")
 	}
 }
+
+func TestTheCommandToTryWorksAsPasted(t *testing.T) {
+	_, rest, _ := strings.Cut(ExampleCurl("127.0.0.1:8000"), "http://127.0.0.1:8000")
+	path, rest, _ := strings.Cut(rest, " ")
+	_, body, _ := strings.Cut(rest, "-d '")
+	if w := ask(newAPI(t, nil), "POST", path, strings.TrimSuffix(body, "'")); w.Code != 200 {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+}

@@ -3,7 +3,7 @@
 //
 // A registry is a [Folder] with one folder for each version and the bundle in
 // it: DIR/VERSION/bundle. The name of a version is checked before it becomes
-// part of a path ([CheckVersion]), so that no name leads out of the folder.
+// part of a path ([bundle.CheckVersion]), so that no name leads out of the folder.
 package registry
 
 import (
@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"housing/internal/bundle"
 )
 
 // ErrNotFound is the error for a version that is not there.
@@ -61,7 +63,7 @@ func (f *Folder) Versions() ([]string, error) {
 // Path returns the path of a version's bundle. The error is [ErrNotFound] if
 // there is none.
 func (f *Folder) Path(version string) (string, error) {
-	if err := CheckVersion(version); err != nil {
+	if err := bundle.CheckVersion(version); err != nil {
 		return "", err
 	}
 	path := filepath.Join(f.dir, version, bundleName)
@@ -75,22 +77,4 @@ func (f *Folder) Path(version string) (string, error) {
 		return "", fmt.Errorf("version %s: %s is not a file", version, path)
 	}
 	return path, nil
-}
-
-// CheckVersion says what is wrong with the name of a version: it must begin
-// with a letter or digit and have 1 to 64 of A-Z a-z 0-9 . _ -
-func CheckVersion(version string) error {
-	ok := len(version) >= 1 && len(version) <= 64 && alphanumeric(version[0])
-	for i := 0; ok && i < len(version); i++ {
-		c := version[i]
-		ok = alphanumeric(c) || c == '.' || c == '_' || c == '-'
-	}
-	if !ok {
-		return fmt.Errorf("%.70q is not the name of a version: want a letter or digit, then up to 63 of A-Z a-z 0-9 . _ -", version)
-	}
-	return nil
-}
-
-func alphanumeric(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -74,22 +73,25 @@ func TestOpenWhatIsNoFolder(t *testing.T) {
 	}
 }
 
-func FuzzCheckVersion(f *testing.F) {
+func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"kc-1", "..", "a/b", "1.0.0_rc-1", ""} {
 		f.Add(seed)
 	}
-	want := regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)
 	f.Fuzz(func(t *testing.T, name string) {
-		if got := CheckVersion(name) == nil; got != want.MatchString(name) {
-			t.Errorf("%q: got %v", name, got)
+		folder := &Folder{dir: "testdata"}
+		if path, err := folder.Path(name); err == nil {
+			t.Errorf("%q leads to %s", name, path)
 		}
 	})
 }
 
-func ExampleCheckVersion() {
-	fmt.Println(CheckVersion("kc-2"))
-	fmt.Println(CheckVersion("../kc-2"))
-	// Output:
-	// <nil>
-	// "../kc-2" is not the name of a version: want a letter or digit, then up to 63 of A-Z a-z 0-9 . _ -
+func ExampleFolder_Path() {
+	folder, err := OpenFolder(".")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = folder.Path("kc-2")
+	fmt.Println(err)
+	// Output: version kc-2 in .: no such version
 }

@@ -9,7 +9,6 @@ import (
 	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/model"
-	"housing/internal/registry"
 	"housing/internal/telemetry"
 )
 
@@ -62,7 +61,7 @@ func (v *Valuer) Use(m Model, loaded time.Duration) error {
 	case m.Demographics == nil:
 		return errors.New("use model: it has no demographics")
 	}
-	if err := registry.CheckVersion(m.Manifest.Version); err != nil {
+	if err := bundle.CheckVersion(m.Manifest.Version); err != nil {
 		return fmt.Errorf("use model: %w", err)
 	}
 	m.Since = time.Now().UTC()
