@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,8 +75,11 @@ func (c *trainCommand) Run(p *program) error {
 	}
 	options := c.options()
 	trained, accuracy, predicted, err := c.learn(p, from, options)
+	if p.ctx.Err() != nil {
+		return errors.New("stopped: nothing was written")
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.Sales, err)
 	}
 	manifest := bundle.Manifest{
 		Version:    c.Version,
@@ -230,25 +232,17 @@ func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*model
 	}
 	accuracy, predicted, err := model.CrossValidate(p.ctx, sales, table, o, c.Folds, step("cross-validation"))
 	if err != nil {
-		return nil, nil, nil, interrupted(p.ctx, err)
+		return nil, nil, nil, err
 	}
 	newest, err := model.NewestSplit(p.ctx, sales, table, o, step("newest sales"))
 	if err != nil {
-		return nil, nil, nil, interrupted(p.ctx, err)
+		return nil, nil, nil, err
 	}
 	trained, err := model.Train(p.ctx, sales, table, o, step("all sales"))
 	if err != nil {
-		return nil, nil, nil, interrupted(p.ctx, err)
+		return nil, nil, nil, err
 	}
 	return trained, append(accuracy, newest), predicted, nil
-}
-
-// interrupted says so where the user stopped the program.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errors.New("stopped: nothing was written")
-	}
-	return err
 }
 
 // creationTime returns the time that a bundle made now is said to be of:

@@ -106,7 +106,7 @@ func shares(values []float64) []float64 {
 // from.
 func learnable(sales []house.Sale) error {
 	if len(sales) < MinSales {
-		return fmt.Errorf("%d sales are too few to learn from, needs %d", len(sales), MinSales)
+		return fmt.Errorf("too few sales to learn from: %d, needs %d", len(sales), MinSales)
 	}
 	for i := range sales {
 		if sales[i].Price != sales[0].Price {

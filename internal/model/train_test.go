@@ -201,8 +201,8 @@ func TestTrainRefuses(t *testing.T) {
 		o     Options
 		want  string
 	}{
-		{nil, quickOptions(), "0 sales are too few to learn from, needs 100"},
-		{sales[:1], quickOptions(), "1 sales are too few"},
+		{nil, quickOptions(), "too few sales to learn from: 0, needs 100"},
+		{sales[:1], quickOptions(), "too few sales to learn from: 1, needs 100"},
 		{flat, quickOptions(), "all 200 sales have the price 500000.00"},
 		{sales, bad, "partial weight is 2"},
 	} {

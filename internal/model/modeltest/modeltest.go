@@ -59,10 +59,15 @@ func Houses(n int) []house.House {
 // Table has figures of half of the zipcodes of Sales, all of them zero.
 func Table(t testing.TB) *demographics.Table {
 	t.Helper()
-	zipcodes := []house.Zipcode{98000, 98001, 98002, 98003, 98004}
-	table, err := demographics.NewTable(zipcodes, make([]demographics.Area, len(zipcodes)))
+	table, err := NewTable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// NewTable is Table outside of a test.
+func NewTable() (*demographics.Table, error) {
+	zipcodes := []house.Zipcode{98000, 98001, 98002, 98003, 98004}
+	return demographics.NewTable(zipcodes, make([]demographics.Area, len(zipcodes)))
 }
