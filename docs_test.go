@@ -1,0 +1,66 @@
+package housing
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestEverySettingIsDocumented compares docs/configuration.md with the help
+// of serve: neither may name a setting that the other lacks.
+func TestEverySettingIsDocumented(t *testing.T) {
+	help, err := exec.Command(build(t), "serve", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inHelp := regexp.MustCompile(`\(\$([A-Z][A-Z0-9_]+)\)`).FindAllStringSubmatch(strings.Join(strings.Fields(string(help)), " "), -1)
+	if len(inHelp) < 10 {
+		t.Fatalf("the help names only %d settings:\n%s", len(inHelp), help)
+	}
+	known := map[string]bool{}
+	for _, m := range inHelp {
+		known[m[1]] = true
+		if !strings.Contains(string(doc), "| `"+m[1]+"` |") {
+			t.Errorf("docs/configuration.md has no row for %s", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\|").FindAllStringSubmatch(string(doc), -1) {
+		if !known[m[1]] {
+			t.Errorf("docs/configuration.md has a row for %s, which serve does not take", m[1])
+		}
+	}
+}
+
+// TestLinksOfTheDocsLeadSomewhere follows the links between our own files.
+func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	decisions, err := filepath.Glob("docs/decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	for _, file := range append(append(files, decisions...), "README.md", "CHANGELOG.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+			}
+		}
+	}
+}
