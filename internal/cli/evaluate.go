@@ -63,6 +63,7 @@ func (c *evaluateCommand) Run(p *program) (err error) {
 		Sales:     sales.Sales,
 		Predicted: predicted,
 		Dropped:   sales.DroppedRows,
+		Faults:    sales.Dropped,
 	}
 	for _, trainedFrom := range b.Manifest.Sources {
 		if trainedFrom.SHA256 == file.SHA256 {

@@ -98,14 +98,11 @@ func (c *trainCommand) Run(p *program) error {
 	r := &report.Report{
 		Title:     "Model " + c.Version,
 		Manifest:  manifest,
-		Sources:   from.files,
 		Accuracy:  accuracy,
 		Sales:     from.sales.Sales,
 		Predicted: predicted,
 		Dropped:   from.sales.DroppedRows,
-	}
-	for _, fault := range from.sales.Dropped {
-		r.DroppedFor = append(r.DroppedFor, fault.String())
+		Faults:    from.sales.Dropped,
 	}
 	if err := writeReport(c.Out, r); err != nil {
 		return err
