@@ -165,7 +165,7 @@ func run(t *testing.T, env map[string]string, args ...string) (code int, stdout,
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, command := range []string{"serve", "healthcheck", "version"} {
+	for _, command := range []string{"serve", "predict", "healthcheck", "version"} {
 		code, stdout, _ := run(t, nil, command, "--help")
 		if code != success || !strings.Contains(stdout, "Example:") || !strings.Contains(stdout, "housing "+command) {
 			t.Errorf("%s: code %d\n%s", command, code, stdout)
@@ -188,6 +188,9 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve"}, map[string]string{"MAX_RECORDS": "0"}, badUsage},
 		{[]string{"serve"}, map[string]string{"LISTEN": "0.0.0.0:0"}, badUsage},
 		{[]string{"serve"}, map[string]string{"REDIS_URL": "redis://x"}, badUsage},
+		{[]string{"predict", "--in", "houses.csv"}, nil, badUsage},
+		{[]string{"predict", "--in", "houses.parquet", "--out", "prices.csv"}, nil, badUsage},
+		{[]string{"predict", "--in", "none.csv", "--out", "prices.csv"}, nil, failure},
 		{[]string{"healthcheck", "--listen", "127.0.0.1:1"}, nil, failure},
 	} {
 		code, _, stderr := run(t, c.env, c.args...)

@@ -27,6 +27,7 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Serve prices over HTTP."`
 	Train       trainCommand       `cmd:"" help:"Train a model from sales."`
 	Evaluate    evaluateCommand    `cmd:"" help:"Measure a model on sales that it has not seen."`
+	Predict     predictCommand     `cmd:"" help:"Value a file of houses."`
 	Model       modelCommand       `cmd:"" help:"Look at models."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version     versionCommand     `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
@@ -85,6 +86,15 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	}
 	p := &program{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
 	return exitCode(stderr, parsed.Run(p))
+}
+
+// interrupted returns err, or, where the program was told to stop, an error
+// that says so.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("stopped: nothing was written")
+	}
+	return err
 }
 
 // usageError is a wrong use of the command line.

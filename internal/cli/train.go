@@ -75,11 +75,8 @@ func (c *trainCommand) Run(p *program) error {
 	}
 	options := c.options()
 	trained, accuracy, predicted, err := c.learn(p, from, options)
-	if p.ctx.Err() != nil {
-		return errors.New("stopped: nothing was written")
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Sales, err)
+		return interrupted(p.ctx, fmt.Errorf("%s: %w", c.Sales, err))
 	}
 	manifest := bundle.Manifest{
 		Version:    c.Version,

@@ -1,0 +1,129 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/house"
+)
+
+// Bounds of a block. One row more than blockBytes may be in it.
+const (
+	blockRows  = 512
+	blockBytes = 1 << 20
+)
+
+// How many names and zipcodes a [Summary] lists.
+const (
+	listedNames    = 20
+	listedZipcodes = 5
+)
+
+// block is some rows of the input on their way to the output. One goroutine
+// at a time has it: the reader, then a worker, then the writer.
+type block struct {
+	read  int   // rows that were read into it, those with faults among them
+	size  int   // bytes of the rows that it holds
+	bytes int64 // bytes of the input that were read for it
+
+	houses []house.House
+	width  int      // cells of a row
+	cells  []string // rows × width, when rows are cells
+	text   []byte   // the lines, when rows are lines
+	ends   []int    // where each line ends in text
+	lines  []int    // the number of each line
+
+	faults  house.InvalidError
+	err     error // that ended the reading or the valuing
+	prices  []float64
+	ignored some[string]
+
+	unknown  int                 // houses valued without demographics
+	zipcodes some[house.Zipcode] // of some of them
+
+	out    bytes.Buffer
+	csv    *csv.Writer // to out
+	record []string    // for csv
+	source bytes.Reader
+	json   *jsontext.Decoder // of source
+	done   chan struct{}     // tells the writer that the worker is done
+}
+
+func newBlock(width int) *block {
+	b := &block{width: width, record: make([]string, width+1), done: make(chan struct{}, 1)}
+	b.csv = csv.NewWriter(&b.out)
+	b.json = jsontext.NewDecoder(&b.source)
+	return b
+}
+
+// full says whether no more rows may be read into the block.
+func (b *block) full() bool { return b.read >= blockRows || b.size >= blockBytes }
+
+// reset makes the block ready for other rows.
+func (b *block) reset() {
+	b.read, b.size, b.bytes, b.err, b.unknown = 0, 0, 0, nil, 0
+	b.houses, b.cells, b.text, b.ends, b.lines = b.houses[:0], b.cells[:0], b.text[:0], b.ends[:0], b.lines[:0]
+	b.ignored, b.zipcodes, b.faults = some[string]{}, some[house.Zipcode]{}, house.InvalidError{}
+	b.out.Reset()
+}
+
+// line returns the text of a row.
+func (b *block) line(row int) []byte {
+	start := 0
+	if row > 0 {
+		start = b.ends[row-1]
+	}
+	return b.text[start:b.ends[row]]
+}
+
+// encodeCSV writes rows of cells as CSV.
+func (b *block) encodeCSV() {
+	for i, price := range b.prices {
+		copy(b.record, b.cells[i*b.width:][:b.width])
+		b.record[b.width] = strconv.FormatFloat(price, 'f', -1, 64)
+		_ = b.csv.Write(b.record) // to memory
+	}
+	b.csv.Flush()
+}
+
+// some is a short list of different things in the order in which they came.
+type some[T comparable] struct {
+	list []T
+	more bool // there are others
+}
+
+// add adds a thing unless it is listed or the list has as many as most.
+func (s *some[T]) add(thing T, most int) {
+	switch {
+	case slices.Contains(s.list, thing):
+	case len(s.list) == most:
+		s.more = true
+	default:
+		s.list = append(s.list, thing)
+	}
+}
+
+// merge adds what another list has.
+func (s *some[T]) merge(other *some[T], most int) {
+	for _, thing := range other.list {
+		s.add(thing, most)
+	}
+	s.more = s.more || other.more
+}
+
+// counter counts the bytes that are read.
+type counter struct {
+	from io.Reader
+	n    int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.n += int64(n)
+	return n, err
+}

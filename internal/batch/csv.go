@@ -1,0 +1,164 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/house"
+)
+
+// csvInput reads houses from CSV.
+type csvInput struct {
+	reader *house.CSVReader
+	name   string
+	header []string
+	keys   [][]byte // of JSON members, with the colon; nil unless JSON is written
+	zip    int      // column of the zipcode
+}
+
+// csvPath is the way from CSV to the format.
+func csvPath(r io.Reader, name string, to Format, year int) (*path, error) {
+	reader, err := house.NewCSVReader(r, name, house.RequiredFields, year)
+	if err != nil {
+		return nil, err
+	}
+	c := &csvInput{reader: reader, name: name, header: reader.Header()}
+	c.zip = slices.Index(c.header, house.ZipcodeField.String())
+	if slices.Contains(c.header, PriceColumn) {
+		return nil, fmt.Errorf("%s: column %s %s", place(name, 1), PriceColumn, isThere)
+	}
+	p := &path{fill: c.fill, parse: func(*block) {}, width: len(c.header)}
+	for _, column := range reader.Ignored() {
+		p.ignored.add(column, listedNames)
+	}
+	if to == CSV {
+		p.header, p.encode = csvHeader(c.header), (*block).encodeCSV
+		return p, nil
+	}
+	p.encode = c.encodeJSON
+	c.keys = make([][]byte, len(c.header))
+	for i, column := range c.header {
+		if column == "" && slices.Index(c.header, "") < i {
+			return nil, fmt.Errorf("%s: several columns have no name, so they cannot be members of a JSON object: name them, or write .csv", place(name, 1))
+		}
+		if c.keys[i], err = jsontext.AppendQuote(nil, column); err != nil {
+			return nil, fmt.Errorf("%s: column %d: its name is %s", place(name, 1), i+1, notUTF8)
+		}
+		c.keys[i] = append(c.keys[i], ':')
+	}
+	return p, nil
+}
+
+const notUTF8 = "not UTF-8, so it cannot be written as JSON: convert the file, or write .csv"
+
+// csvHeader returns the first line of a CSV file of these columns and the
+// price.
+func csvHeader(columns []string) []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write(append(slices.Clone(columns), PriceColumn)) // to memory
+	w.Flush()
+	return b.Bytes()
+}
+
+// fill reads rows until the block is full.
+func (c *csvInput) fill(b *block) error {
+	for !b.full() {
+		h, record, line, err := c.reader.Next()
+		var invalid *house.InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			b.faults.Merge(invalid)
+		case err != nil:
+			return err
+		}
+		b.read++
+		if c.keys != nil {
+			c.checkUTF8(b, record, line)
+		}
+		if b.faults.Total > 0 {
+			continue // the rows of this block are not needed any more
+		}
+		b.houses = append(b.houses, h)
+		b.cells = append(b.cells, record...)
+		for _, cell := range record {
+			b.size += len(cell)
+		}
+	}
+	return nil
+}
+
+// checkUTF8 finds cells that JSON cannot hold.
+func (c *csvInput) checkUTF8(b *block, record []string, line int) {
+	for i, cell := range record {
+		if !utf8.ValidString(cell) {
+			b.faults.Add(house.Fault{Location: place(c.name, line) + ": column " + clip(c.header[i]), Message: "is " + notUTF8})
+		}
+	}
+}
+
+// encodeJSON writes rows of cells as JSON objects.
+func (c *csvInput) encodeJSON(b *block) {
+	out := b.out.AvailableBuffer()
+	for i, price := range b.prices {
+		out = append(out, '{')
+		for j, cell := range b.cells[i*b.width:][:b.width] {
+			out = append(out, c.keys[j]...)
+			if j == c.zip {
+				out = strconv.AppendQuote(out, b.houses[i].Zipcode().String())
+			} else {
+				out = appendJSON(out, cell)
+			}
+			out = append(out, ',')
+		}
+		out = appendPrice(out, price)
+	}
+	b.out.Write(out)
+}
+
+// appendPrice appends the last member of an object and its end.
+func appendPrice(dst []byte, price float64) []byte {
+	dst = append(dst, `"`+PriceColumn+`":`...)
+	dst = strconv.AppendFloat(dst, price, 'f', -1, 64)
+	return append(dst, "}\n"...)
+}
+
+// appendJSON appends a cell as a JSON value: null if it is blank, a number as
+// it is written if JSON allows to write it so and it is within float64, else
+// a string.
+func appendJSON(dst []byte, cell string) []byte {
+	trimmed := strings.TrimSpace(cell)
+	if trimmed == "" {
+		return append(dst, "null"...)
+	}
+	if v, isNumber := house.ParseNumber(trimmed); isNumber && !math.IsInf(v, 0) && isJSONNumber(trimmed) {
+		return append(dst, trimmed...)
+	}
+	dst, _ = jsontext.AppendQuote(dst, cell) // its error is broken UTF-8, which fill has refused
+	return dst
+}
+
+// isJSONNumber says whether a number that house.ParseNumber reads is written
+// as JSON has it (RFC 8259, section 6): no plus sign, no idle zeros in front,
+// digits on both sides of the point.
+func isJSONNumber(text string) bool {
+	mantissa := strings.TrimPrefix(text, "-")
+	if end := strings.IndexAny(mantissa, "eE"); end >= 0 {
+		mantissa = mantissa[:end]
+	}
+	whole, fraction, point := strings.Cut(mantissa, ".")
+	if whole == "" || whole[0] == '+' || whole[0] == '0' && len(whole) > 1 {
+		return false
+	}
+	return !point || fraction != ""
+}

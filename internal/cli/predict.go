@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"housing/internal/batch"
+	"housing/internal/house"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
+)
+
+type predictCommand struct {
+	In    string `required:"" placeholder:"FILE" help:"File of houses: .csv, .ndjson or .jsonl."`
+	Out   string `required:"" placeholder:"FILE" help:"File to write, in the format of its name; - is stdout, in the format of the input."`
+	Model string `placeholder:"BUNDLE" help:"Bundle of the model. Default: the built-in one."`
+}
+
+// Help shows an example and the fields of a house.
+func (*predictCommand) Help() string {
+	return `Values every house of a file. The output has all that the input has, and last the price in dollars, ` + batch.PriceColumn + `. It is written only when every house could be valued; if not, every fault is named by its line, and an old file stays.
+
+A column that is empty or missing is unknown, and columns of other names are carried through. The column valuation_date (2015-05-27), or else date, values a house as of that day.
+
+Example:
+
+    housing predict --in houses.csv --out prices.csv
+
+Fields:
+
+` + fieldTable(time.Now().UTC().Year())
+}
+
+// fieldTable returns the fields of a house as a table, valid in the year.
+func fieldTable(year int) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, s := range house.Fields() {
+		need := "optional"
+		if s.Required {
+			need = "required"
+		}
+		least, greatest := s.Range(year)
+		span := plain(least) + " to " + plain(greatest)
+		switch s.Kind {
+		case house.ZIP:
+			span = "five digits"
+		case house.YearOrZero:
+			span = "0 or " + span
+		}
+		fmt.Fprintf(w, "    %s\t%s\t%s\t%s\n", s.Name, need, span, s.Unit)
+	}
+	_ = w.Flush() // to memory
+	lines := strings.Split(b.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// Run values the file.
+func (c *predictCommand) Run(p *program) (err error) {
+	start := time.Now()
+	job, err := batch.Plan(c.In, c.Out)
+	var refused *batch.RefusedError
+	if errors.As(err, &refused) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	b, err := openBundle(c.Model)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	v := valuer.New(valuer.Options{
+		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()),
+		Log:     telemetry.NewLogger(p.stderr, slog.LevelInfo, telemetry.Text),
+	})
+	if err := v.Use(valuer.FromBundle(b), time.Since(start)); err != nil {
+		return err
+	}
+	bar := newProgress(p, job.Bytes, "valuing houses")
+	defer bar.done()
+	summary, err := job.Run(p.ctx, p.stdout, batch.Options{
+		Valuer:   v,
+		Progress: func(_ int, bytes int64) { bar.add(int(bytes)) },
+	})
+	bar.done()
+	if len(summary.Ignored) > 0 {
+		sayIgnored(p.stderr, c.In, &summary)
+	}
+	if err != nil {
+		return interrupted(p.ctx, fmt.Errorf("predict: %w", err))
+	}
+	if summary.UnknownZipcodes > 0 {
+		sayUnknown(p.stderr, &summary)
+	}
+	fmt.Fprintf(p.stderr, "Valued %s with model %s in %.1f seconds.\n", number(summary.Houses), summary.ModelVersion, time.Since(start).Seconds())
+	return nil
+}
+
+// sayIgnored names the columns that say nothing of a house.
+func sayIgnored(w io.Writer, in string, s *batch.Summary) {
+	others := ""
+	if s.IgnoredMore {
+		others = " and others"
+	}
+	fmt.Fprintf(w, "Not used of %s, but carried through: %s%s.\n", in, strings.Join(s.Names(), ", "), others)
+}
+
+// sayUnknown counts the houses whose zipcode has no demographics.
+func sayUnknown(w io.Writer, s *batch.Summary) {
+	zipcodes := make([]string, len(s.Zipcodes))
+	for i, z := range s.Zipcodes {
+		zipcodes[i] = z.String()
+	}
+	others := ""
+	if s.ZipcodesMore {
+		others = ", …"
+	}
+	fmt.Fprintf(w, "Warning: %s of %d in zipcodes that model %s does not have (%s%s): its medians stand for them.\n",
+		number(s.UnknownZipcodes), s.Houses, s.ModelVersion, strings.Join(zipcodes, ", "), others)
+}
+
+func number(n int) string {
+	if n == 1 {
+		return "1 house"
+	}
+	return strconv.Itoa(n) + " houses"
+}
