@@ -161,7 +161,7 @@ func (r *run) blocks(parent context.Context) error {
 	case failed != nil:
 		return failed
 	case r.faults.Total > 0:
-		return &rowsError{r.name, &r.faults}
+		return house.FileError(r.name, &r.faults)
 	}
 	return nil
 }

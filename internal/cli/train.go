@@ -289,16 +289,18 @@ func warnUnknownZipcodes(p *program, salesPath string, sales []house.Sale, table
 
 // writeReport writes metrics.json and report.html into dir.
 func writeReport(dir string, r *report.Report) error {
-	for name, render := range map[string]func() ([]byte, error){"metrics.json": r.JSON, "report.html": r.HTML} {
-		data, err := render()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := renameio.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			return err
-		}
+	metrics, err := r.JSON()
+	if err != nil {
+		return err
 	}
-	return nil
+	page, err := r.HTML()
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, "metrics.json"), metrics, 0o644); err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, "report.html"), page, 0o644)
 }
 
 // printAccuracy prints what was measured, as a table or as JSON.

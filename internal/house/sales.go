@@ -16,9 +16,6 @@ const (
 	maxIDBytes = 64
 )
 
-// shownFaults is how many faults of a file of sales its error lists.
-const shownFaults = 20
-
 // SalesOptions says how sales are read; the zero value takes valid rows only.
 type SalesOptions struct {
 	// DropInvalid drops the rows that have faults and reports them; else
@@ -86,7 +83,7 @@ func ReadSales(r io.Reader, name string, options SalesOptions) (*Sales, error) {
 func (s *Sales) verdict(name string, faults *InvalidError, dropInvalid bool) (*Sales, error) {
 	switch {
 	case faults.Total > 0 && !dropInvalid:
-		return nil, &fileError{name, faults}
+		return nil, FileError(name, faults)
 	case len(s.Sales) == 0 && faults.Total > 0:
 		return nil, fmt.Errorf("%s: no row is a valid sale: %w", name, faults)
 	case len(s.Sales) == 0:
@@ -145,27 +142,3 @@ func parsePrice(text string) (price float64, fault string) {
 	}
 	return price, ""
 }
-
-// fileError is an error of the rows of a file, one fault a line.
-type fileError struct {
-	name   string
-	faults *InvalidError
-}
-
-func (e *fileError) Error() string {
-	var b strings.Builder
-	if e.faults.Total == 1 {
-		return e.faults.Error()
-	}
-	fmt.Fprintf(&b, "%s has %d faults:", e.name, e.faults.Total)
-	shown := e.faults.Faults[:min(shownFaults, len(e.faults.Faults))]
-	for _, f := range shown {
-		b.WriteString("\n  " + f.String())
-	}
-	if more := e.faults.Total - len(shown); more > 0 {
-		fmt.Fprintf(&b, "\n  and %d more", more)
-	}
-	return b.String()
-}
-
-func (e *fileError) Unwrap() error { return e.faults }

@@ -91,7 +91,7 @@ func (a *API) renderPage() (page, error) {
 			if op.Body, err = spaced(exampleBody(r.body)); err != nil {
 				return page{}, err
 			}
-			if op.Out, err = indented(exampleAnswer()); err != nil {
+			if op.Out, err = indented(a.exampleAnswer(r.body)); err != nil {
 				return page{}, err
 			}
 		}

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
@@ -99,7 +101,7 @@ func (a *API) describe() *huma.OpenAPI {
 				media.Schema = &huma.Schema{Type: "object"}
 			}
 			if r.body != nil {
-				media.Example = json.RawMessage(exampleAnswer())
+				media.Example = json.RawMessage(a.exampleAnswer(r.body))
 			}
 			good.Content = map[string]*huma.MediaType{r.media: media}
 		}
@@ -185,21 +187,36 @@ func errorHelp(status int) string {
 	return "Something went wrong here; the request ID finds it in the log."
 }
 
-// exampleBody returns a body that can be sent as it is.
-func exampleBody(b *bodyDoc) []byte {
+// exampleHouse returns the house that examples ask for.
+func exampleHouse(b *bodyDoc) house.House {
 	h := house.Example()
 	for f := range house.Field(house.NumFields) {
 		if !b.allowed.Has(f) {
 			h.Values[f] = house.Unknown().Values[f]
 		}
 	}
+	return h
+}
+
+// exampleBody returns a body that can be sent as it is.
+func exampleBody(b *bodyDoc) []byte {
+	h := exampleHouse(b)
 	return append(house.AppendJSON([]byte(`{"records":[`), &h), "]}"...)
 }
 
-// exampleAnswer returns an answer such as predictions have.
-func exampleAnswer() []byte {
-	answer := valuer.Answer{Prices: []float64{706431.2}, Version: "kc-1", Type: "GradientBoostedTrees", FeatureCount: 41}
-	return bytes.TrimSpace(appendAnswer(nil, &answer, 41_000))
+// exampleAnswer returns what the running model answers to exampleBody, or
+// null without a model. It is not counted as a prediction.
+func (a *API) exampleAnswer(b *bodyDoc) []byte {
+	m := a.Valuer.Model()
+	if m == nil {
+		return []byte("null")
+	}
+	prices := m.Pricer.Prices(nil, []house.House{exampleHouse(b)}, m.Demographics)
+	for i, p := range prices {
+		prices[i] = math.Round(100*p) / 100
+	}
+	answer := valuer.Answer{Prices: prices, Version: m.Manifest.Version, Type: m.Type, FeatureCount: len(m.Features)}
+	return bytes.TrimSpace(appendAnswer(nil, &answer, 200*time.Microsecond))
 }
 
 // downgradeSchemas finishes what the library's step down to OpenAPI 3.0

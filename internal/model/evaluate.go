@@ -123,13 +123,18 @@ func Evaluate(m *Model, sales []house.Sale, table *demographics.Table) ([]Accura
 	return measured, predicted, err
 }
 
-// measureParts measures all of the sales and the newest.
+// measureParts measures all of the sales and, where they are two or more, the
+// newest.
 func measureParts(protocol, fields string, sales []house.Sale, predicted []float64) ([]Accuracy, error) {
 	all, err := Measure(pricesOf(sales), predicted)
 	if err != nil {
 		return nil, err
 	}
+	out := []Accuracy{{protocol, AllSales, fields, all}}
 	_, new := splitNewest(sales)
+	if len(new) < 2 {
+		return out, nil
+	}
 	var newPredicted []float64
 	for _, i := range new {
 		newPredicted = append(newPredicted, predicted[i])
@@ -138,7 +143,7 @@ func measureParts(protocol, fields string, sales []house.Sale, predicted []float
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", NewestSales, err)
 	}
-	return []Accuracy{{protocol, AllSales, fields, all}, {protocol, NewestSales, fields, newest}}, nil
+	return append(out, Accuracy{protocol, NewestSales, fields, newest}), nil
 }
 
 // splitNewest returns the indices of the oldest 80 % of sales and of the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,28 +15,6 @@ import (
 	"housing/internal/house"
 	"housing/internal/model/modeltest"
 )
-
-// realData returns the sales and figures that stand beside the project.
-func realData(t testing.TB) ([]house.Sale, *demographics.Table) {
-	t.Helper()
-	open := func(name string) *os.File {
-		f, err := os.Open("../../../shared/data/" + name)
-		if err != nil {
-			t.Skipf("the sales are not beside the project: %v", err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	sales, err := house.ReadSales(open("king_county_sales.csv"), "king_county_sales.csv", house.SalesOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := demographics.Read(open("zipcode_demographics.csv"), "zipcode_demographics.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sales.Sales, table
-}
 
 // quickOptions train a small model fast.
 func quickOptions() Options {
@@ -246,26 +223,6 @@ func TestCrossValidationOfMadeSales(t *testing.T) {
 	}
 	if whole, minimal := accuracy[0].MAPE, accuracy[4].MAPE; minimal <= whole {
 		t.Errorf("prices from 4 fields are as good (%.2f) as from 18 (%.2f)", minimal, whole)
-	}
-}
-
-// The figures that this project promises, on the real sales.
-func TestAccuracyOnRealSales(t *testing.T) {
-	if testing.Short() {
-		t.Skip("trains six models of full size; run without -short")
-	}
-	sales, table := realData(t)
-	o := DefaultOptions()
-	o.Threads = 2
-	accuracy, _, err := CrossValidate(context.Background(), sales, table, o, 5, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range accuracy {
-		t.Logf("%s, %s, %s: R² %.4f RMSE %.0f MAPE %.2f MdAPE %.2f ratio %.3f PRD %.3f PRB %.3f", a.Protocol, a.Part, a.Fields, a.R2, a.RMSE, a.MAPE, a.MdAPE, a.MedianRatio, a.PRD, a.PRB)
-	}
-	if a := accuracy[0]; a.R2 < 0.905 || a.MAPE > 11.5 || a.MdAPE > 7.9 {
-		t.Errorf("R² %.4f, MAPE %.2f, MdAPE %.2f; promised are 0.905, 11.5 and 7.9", a.R2, a.MAPE, a.MdAPE)
 	}
 }
 
