@@ -2,10 +2,10 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"net/http"
 	"reflect"
 	"slices"
@@ -17,7 +17,6 @@ import (
 
 	"housing/internal/buildinfo"
 	"housing/internal/house"
-	"housing/internal/valuer"
 )
 
 // documents are the descriptions of the service, made once.
@@ -205,17 +204,14 @@ func exampleBody(b *bodyDoc) []byte {
 }
 
 // exampleAnswer returns what the running model answers to exampleBody, or
-// null without a model. It is not counted as a prediction.
+// null where it cannot.
 func (a *API) exampleAnswer(b *bodyDoc) []byte {
-	m := a.Valuer.Model()
-	if m == nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	answer, err := a.Valuer.Value(ctx, nil, []house.House{exampleHouse(b)}, "")
+	if err != nil {
 		return []byte("null")
 	}
-	prices := m.Pricer.Prices(nil, []house.House{exampleHouse(b)}, m.Demographics)
-	for i, p := range prices {
-		prices[i] = math.Round(100*p) / 100
-	}
-	answer := valuer.Answer{Prices: prices, Version: m.Manifest.Version, Type: m.Type, FeatureCount: len(m.Features)}
 	return bytes.TrimSpace(appendAnswer(nil, &answer, 200*time.Microsecond))
 }
 
