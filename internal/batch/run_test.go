@@ -15,6 +15,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -449,14 +450,11 @@ func FuzzRun(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			again, second, err := value(t, strings.ReplaceAll(out, batch.PriceColumn, "price_before"), to, batch.NDJSON, o)
+			if to == batch.CSV && !isCSV || !utf8.ValidString(out) || strings.Contains(text, "price") || strings.Contains(text, "\ufeff") {
+				continue // names that CSV trims, text that JSON cannot hold, names that clash
+			}
+			again, second, err := value(t, strings.ReplaceAll(out, batch.PriceColumn, "price"), to, batch.NDJSON, o)
 			if err != nil || second.Houses != summary.Houses {
-				if strings.Contains(text, "price_before") || strings.Contains(text, batch.PriceColumn) || to == batch.CSV && !isCSV {
-					continue // a name that clashes, or one that CSV trims
-				}
-				if to == batch.CSV && isCSV && strings.ToValidUTF8(text, "") != text {
-					continue // cannot be JSON
-				}
 				t.Errorf("%d houses, then %d, %v:\n%s\n%s", summary.Houses, second.Houses, err, out, again)
 			}
 		}
