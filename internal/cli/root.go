@@ -24,13 +24,14 @@ const (
 
 // commands holds every command by a field of its own.
 type commands struct {
-	Serve       serveCommand       `cmd:"" help:"Serve prices over HTTP."`
-	Train       trainCommand       `cmd:"" help:"Train a model from sales."`
-	Evaluate    evaluateCommand    `cmd:"" help:"Measure a model on sales that it has not seen."`
-	Predict     predictCommand     `cmd:"" help:"Value a file of houses."`
-	Model       modelCommand       `cmd:"" help:"Look at models."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask whether the service on this machine is healthy."`
-	Version     versionCommand     `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
+	Serve        serveCommand        `cmd:"" help:"Serve prices over HTTP."`
+	Train        trainCommand        `cmd:"" help:"Train a model from sales."`
+	Evaluate     evaluateCommand     `cmd:"" help:"Measure a model on sales that it has not seen."`
+	Predict      predictCommand      `cmd:"" help:"Value a file of houses."`
+	Model        modelCommand        `cmd:"" help:"Look at models."`
+	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
+	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
+	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
 }
 
 // program is what a command has of the world around it.

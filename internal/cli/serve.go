@@ -53,6 +53,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		if model.Demographics, err = readDemographics(c.DemographicsCSV); err != nil {
 			return err
 		}
+		model.DemographicsSource = "csv"
 	}
 	metrics := prometheus.NewRegistry()
 	named := telemetry.NewMetrics(metrics)
@@ -60,10 +61,17 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err := v.Use(model, time.Since(start)); err != nil {
 		return err
 	}
+	database, err := c.openDatabase(v, named, log)
+	if err != nil {
+		return err
+	}
+	defer database.stop()
+	database.start(p.ctx)
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
+		Dependencies: database.dependencies,
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {

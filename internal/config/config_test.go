@@ -138,7 +138,8 @@ func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
 	}{
 		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", true},
 		{"TLS_CERT_FILE=a.pem", true},
-		{"DATABASE_URL=postgres://u:hunter2@h/d", true},
+		{"REDIS_URL=redis://u:hunter2@h", true},
+		{"DATABASE_URL=postgres://u:hunter2@h/d", false},
 		{"RATE_LIMIT=100/minute", true},
 		{"RATE_LIMIT=off", false},
 		{"RESPONSE_CACHE_TTL=0", false},

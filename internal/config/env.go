@@ -35,6 +35,16 @@ func Resolver(getenv Getenv) kong.Resolver {
 		}
 		name := EnvName(flag.Name)
 		value, ok := getenv(name)
+		if path, _ := getenv(name + fileSuffix); path != "" && flag.Tag.Has("secret") {
+			if value != "" {
+				return nil, &Error{Source: name, Problem: "is set, and so is " + name + fileSuffix + ": set one of them"}
+			}
+			var err error
+			if value, err = readSecret(name+fileSuffix, path); err != nil {
+				return nil, err
+			}
+			ok = true
+		}
 		if !ok || value == "" {
 			return nil, nil
 		}
@@ -52,7 +62,6 @@ func Resolver(getenv Getenv) kong.Resolver {
 // not, with the one value, if any, that is true already. A setting that were
 // not heeded could leave a service open that its owner believes closed.
 var later = []struct{ name, already string }{
-	{"DATABASE_URL", ""}, {"DATABASE_URL_FILE", ""}, {"DATABASE_REPLICA_URLS", ""}, {"DATABASE_REPLICA_URLS_FILE", ""},
 	{"REDIS_URL", ""}, {"REDIS_URL_FILE", ""}, {"MODEL_CACHE_TTL", ""}, {"RESPONSE_CACHE_TTL", "0"},
 	{"JWT_SECRET", ""}, {"JWT_SECRET_FILE", ""}, {"JWT_JWKS_URL", ""}, {"JWT_ISSUER", ""}, {"JWT_AUDIENCE", ""},
 	{"RATE_LIMIT", "off"}, {"TRUSTED_PROXIES", ""}, {"TLS_CERT_FILE", ""}, {"TLS_KEY_FILE", ""},

@@ -9,6 +9,7 @@ import (
 // Serve holds the settings of the service.
 type Serve struct {
 	Network
+	Database
 	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
@@ -30,6 +31,9 @@ type Network struct {
 
 // Check looks at the settings together. Its error is an [*Error].
 func (s *Serve) Check() error {
+	if err := s.Database.Check(); err != nil {
+		return err
+	}
 	if !s.Listen.Loopback() && !s.AllowAnonymous {
 		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
 			"%q is reachable from other machines and this service has no authentication: set ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}

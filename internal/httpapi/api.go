@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"housing/internal/house"
+	"housing/internal/store"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -25,8 +26,9 @@ type Options struct {
 	Log          *slog.Logger
 	MaxBodyBytes int64
 	MaxRecords   int
-	OwnOps       bool             // /metrics, /livez and /readyz are on the ops address alone
-	Now          func() time.Time // nil is time.Now
+	Dependencies []*store.Dependency // systems outside that the settings ask for
+	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
+	Now          func() time.Time    // nil is time.Now
 }
 
 // API answers the requests of the service. Make one with [New].

@@ -9,6 +9,7 @@ import (
 
 	"housing/internal/buildinfo"
 	"housing/internal/model"
+	"housing/internal/store"
 	"housing/internal/valuer"
 )
 
@@ -74,7 +75,7 @@ type Health struct {
 	ModelLoaded        bool                 `json:"model_loaded" doc:"Whether a model is running."`
 	ModelVersion       string               `json:"model_version" doc:"Empty when no model is loaded."`
 	DemographicsLoaded bool                 `json:"demographics_loaded" doc:"Whether there are demographics."`
-	Components         map[string]Component `json:"components" doc:"The parts of the service by name: model, demographics."`
+	Components         map[string]Component `json:"components" doc:"The parts of the service by name: model, demographics, and the systems outside: off where the settings do not ask for them."`
 }
 
 // Component is how one part of the service is.
@@ -90,7 +91,11 @@ const (
 	Unhealthy = "unhealthy"
 	up        = "up"
 	down      = "down"
+	off       = "off"
 )
+
+// optional are the systems outside that the service can do without.
+var optional = []string{"postgresql"}
 
 func (a *API) health(x *exchange, _ *http.Request) error {
 	h := Health{
@@ -104,6 +109,16 @@ func (a *API) health(x *exchange, _ *http.Request) error {
 		h.Status, h.ModelLoaded, h.ModelVersion, h.DemographicsLoaded = Healthy, true, m.Manifest.Version, true
 		h.Components["model"] = Component{Status: up, Since: &m.Since}
 		h.Components["demographics"] = Component{Status: up, Since: &m.Since}
+	}
+	for _, name := range optional {
+		h.Components[name] = Component{Status: off}
+	}
+	for _, d := range a.Dependencies {
+		state := d.State()
+		h.Components[d.Name] = Component{Status: string(state.Status), Since: &state.Since}
+		if state.Status != store.Up && h.Status == Healthy {
+			h.Status = Degraded
+		}
 	}
 	return x.answerJSON(status, h)
 }

@@ -41,6 +41,8 @@ const (
 	httpRequests       = "http_requests_total"
 	httpDuration       = "http_request_duration_seconds"
 	httpInFlight       = "http_requests_in_flight"
+	dependencyUp       = "dependency_up"
+	demographicsInfo   = "demographics_info"
 )
 
 var (
@@ -60,6 +62,8 @@ var table = []Spec{
 	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the running model took."},
 	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for the model that is running."},
 	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
+	{Name: demographicsInfo, Type: Gauge, Labels: []string{"sha256", "source"}, Help: "1 for the table of demographics that is used; source is model, csv or postgresql."},
+	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -76,6 +80,8 @@ type Metrics struct {
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
 	modelInfo           *prometheus.GaugeVec
+	demographicsInfo    *prometheus.GaugeVec
+	dependencyUp        *prometheus.GaugeVec
 	predictionRequests  *prometheus.CounterVec
 	predictionDuration  *prometheus.HistogramVec
 	predictionRecords   *prometheus.CounterVec
@@ -105,6 +111,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
 		modelInfo:           gauge(modelInfo),
+		demographicsInfo:    gauge(demographicsInfo),
+		dependencyUp:        gauge(dependencyUp),
 		predictionRequests:  counter(predictionRequests),
 		predictionDuration:  histogram(predictionDuration),
 		predictionRecords:   counter(predictionRecords),
@@ -159,6 +167,17 @@ func (m *Metrics) Prediction(version, role string) Prediction {
 func (m *Metrics) SetModel(version, sha256 string) {
 	m.modelInfo.Reset()
 	m.modelInfo.WithLabelValues(sha256, version).Set(1)
+}
+
+// SetDemographics makes demographics_info name this table alone.
+func (m *Metrics) SetDemographics(source, sha256 string) {
+	m.demographicsInfo.Reset()
+	m.demographicsInfo.WithLabelValues(sha256, source).Set(1)
+}
+
+// DependencyUp returns the gauge of a system outside.
+func (m *Metrics) DependencyUp(name string) prometheus.Gauge {
+	return m.dependencyUp.WithLabelValues(name)
 }
 
 // ObserveHTTP counts one answered request. The route must be a registered

@@ -20,6 +20,8 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg)
 	m.SetModel("kc-1", "ab")
+	m.SetDemographics("model", "cd")
+	m.DependencyUp("postgresql").Set(1)
 	p := m.Prediction("kc-1", "primary")
 	p.Requests.Inc()
 	p.Duration.Observe(0.001)

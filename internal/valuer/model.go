@@ -1,6 +1,7 @@
 package valuer
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -27,22 +28,26 @@ type Pricer interface {
 type Model struct {
 	Pricer       Pricer
 	Demographics *demographics.Table
-	Manifest     bundle.Manifest
-	Digest       string // hexadecimal SHA-256 of the bundle
-	Type         string
-	Features     []string  // names of the columns, in order
-	Since        time.Time // when it began to run; set by Use
+	// DemographicsSource says where the table is from: model, csv or
+	// postgresql.
+	DemographicsSource string
+	Manifest           bundle.Manifest
+	Digest             string // hexadecimal SHA-256 of the bundle
+	Type               string
+	Features           []string  // names of the columns, in order
+	Since              time.Time // when it began to run; set by Use
 }
 
 // FromBundle returns the model in a bundle, which must stay open.
 func FromBundle(b *bundle.Bundle) Model {
 	return Model{
-		Pricer:       b.Model,
-		Demographics: b.Demographics,
-		Manifest:     b.Manifest,
-		Digest:       b.Digest,
-		Type:         model.Type,
-		Features:     b.Model.FeatureNames(),
+		Pricer:             b.Model,
+		Demographics:       b.Demographics,
+		DemographicsSource: "model",
+		Manifest:           b.Manifest,
+		Digest:             b.Digest,
+		Type:               model.Type,
+		Features:           b.Model.FeatureNames(),
 	}
 }
 
@@ -65,10 +70,35 @@ func (v *Valuer) Use(m Model, loaded time.Duration) error {
 		return fmt.Errorf("use model: %w", err)
 	}
 	m.Since = time.Now().UTC()
+	v.change.Lock()
+	defer v.change.Unlock()
 	v.running.Store(&running{Model: m, metrics: v.metrics.Prediction(m.Manifest.Version, Primary)})
 	v.metrics.SetModel(m.Manifest.Version, m.Digest)
+	v.showDemographics(&m)
 	v.metrics.ModelLoadTime.Set(loaded.Seconds())
 	return nil
+}
+
+// UseDemographics gives the running model another table; calls that are under
+// way finish with the one before, so each uses one from beginning to end.
+// The source is a word such as postgresql.
+func (v *Valuer) UseDemographics(table *demographics.Table, source string) error {
+	v.change.Lock()
+	defer v.change.Unlock()
+	r := v.running.Load()
+	if r == nil {
+		return ErrNoModel
+	}
+	changed := *r
+	changed.Demographics, changed.DemographicsSource = table, source
+	v.running.Store(&changed)
+	v.showDemographics(&changed.Model)
+	return nil
+}
+
+func (v *Valuer) showDemographics(m *Model) {
+	digest := m.Demographics.Digest()
+	v.metrics.SetDemographics(m.DemographicsSource, hex.EncodeToString(digest[:]))
 }
 
 // Model returns the running model, or nil. It must not be changed.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type Options struct {
 // safe for concurrent use.
 type Valuer struct {
 	running atomic.Pointer[running]
+	change  sync.Mutex    // held while another model or table takes over
 	workers chan struct{} // holds a token for each prediction that runs
 	waiting atomic.Int64
 	queue   int64

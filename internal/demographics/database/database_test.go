@@ -1,0 +1,210 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"housing/internal/demographics"
+	"housing/internal/demographics/database"
+	"housing/internal/house"
+	"housing/internal/store"
+	"housing/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// table returns n areas whose figures are all v.
+func table(t *testing.T, n int, v float32) *demographics.Table {
+	t.Helper()
+	zipcodes, areas := make([]house.Zipcode, n), make([]demographics.Area, n)
+	for i := range zipcodes {
+		zipcodes[i] = house.Zipcode(98000 + i)
+		for c := range areas[i] {
+			areas[i][c] = v
+		}
+	}
+	made, err := demographics.NewTable(zipcodes, areas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func open(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := store.OpenPool(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
+	server := storetest.NewPostgres(t)
+	ctx := context.Background()
+	var group sync.WaitGroup
+	failed := make(chan error, 20)
+	for range 20 {
+		pool := open(t, server.URL)
+		group.Go(func() { failed <- database.Migrate(ctx, pool) })
+	}
+	group.Wait()
+	for range 20 {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	if table, version, err := database.Load(ctx, open(t, server.URL)); table != nil || version.Rows != 0 || err != nil {
+		t.Errorf("an empty database holds %v at %+v: %v", table, version, err)
+	}
+}
+
+func TestImport(t *testing.T) {
+	server := storetest.NewPostgres(t)
+	pool, ctx := open(t, server.URL), context.Background()
+	if err := database.Migrate(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	options := database.ImportOptions{FileName: "a.csv", SHA256: "00", By: "tester", MaxChange: database.MaxChange}
+	load := func() [32]byte {
+		t.Helper()
+		now, _, err := database.Load(ctx, pool)
+		if err != nil || now == nil {
+			t.Fatalf("load: %v, %v", now, err)
+		}
+		return now.Digest()
+	}
+
+	first := table(t, 10, 5)
+	dry := options
+	dry.DryRun = true
+	diff, err := database.Import(ctx, pool, first, dry)
+	if err != nil || len(diff.Added) != 10 {
+		t.Fatalf("dry run: %+v, %v", diff, err)
+	}
+	if now, _, err := database.Load(ctx, pool); now != nil || err != nil {
+		t.Fatalf("a dry run left a table behind: %v", err)
+	}
+	if diff, err = database.Import(ctx, pool, first, options); err != nil || len(diff.Added) != 10 {
+		t.Fatalf("first import: %+v, %v", diff, err)
+	}
+	if load() != first.Digest() {
+		t.Error("what is loaded is not what was imported")
+	}
+
+	for name, other := range map[string]*demographics.Table{"half the rows": table(t, 5, 5), "other figures": table(t, 10, 6)} {
+		_, err := database.Import(ctx, pool, other, options)
+		var refused *database.TooManyChangesError
+		if !errors.As(err, &refused) || load() != first.Digest() {
+			t.Errorf("%s: error %v, want a refusal that changes nothing", name, err)
+		}
+	}
+	more := table(t, 11, 5)
+	if diff, err := database.Import(ctx, pool, more, options); err != nil || len(diff.Added) != 1 || diff.Unchanged != 10 || load() != more.Digest() {
+		t.Errorf("one more area: %+v, %v", diff, err)
+	}
+	options.MaxChange = 1
+	other := table(t, 8, 7)
+	if diff, err := database.Import(ctx, pool, other, options); err != nil || len(diff.Removed) != 3 || len(diff.Changed) != 8 || load() != other.Digest() {
+		t.Errorf("all changed: %+v, %v", diff, err)
+	}
+	if diff, err := database.Import(ctx, pool, other, options); err != nil || !diff.Empty() {
+		t.Errorf("the same again: %+v, %v", diff, err)
+	}
+	var imports int
+	if err := pool.QueryRow(ctx, "SELECT count(*) FROM demographics_imports WHERE imported_by = 'tester'").Scan(&imports); err != nil || imports != 3 {
+		t.Errorf("the history has %d imports, want 3: %v", imports, err)
+	}
+	if _, err := pool.Exec(ctx, "UPDATE zipcode_demographics SET per_urbn = 101"); err == nil || !strings.Contains(err.Error(), "check") {
+		t.Errorf("the database takes 101 %%: %v", err)
+	}
+}
+
+// TestAServiceFollowsTheDatabase kills, hangs and restarts the server, and
+// changes the table; the watcher is up to date in the end and says how the
+// server is.
+func TestAServiceFollowsTheDatabase(t *testing.T) {
+	server := storetest.NewPostgres(t)
+	pool := open(t, server.URL)
+	ctx := context.Background()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "up"})
+	dependency := store.NewDependency("postgresql", gauge, log)
+	postgres, err := store.OpenPostgres(server.URL, nil, dependency, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer postgres.Close()
+	applied := make(chan *demographics.Table, 16)
+	watcher := &database.Watcher{Store: postgres, Log: log, Apply: func(now *demographics.Table, _ database.Version) { applied <- now }}
+	watching, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { watcher.Run(watching) })
+	defer running.Wait()
+	defer stop()
+
+	want := func(what string, table *demographics.Table) {
+		t.Helper()
+		select {
+		case now := <-applied:
+			if now.Digest() != table.Digest() {
+				t.Fatalf("%s: another table is applied", what)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s: no table is applied", what)
+		}
+	}
+	status := func(what string, status store.Status) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); dependency.State().Status != status; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: it is %s, want %s", what, dependency.State().Status, status)
+			}
+		}
+	}
+	bring := func(table *demographics.Table) {
+		t.Helper()
+		if err := database.Migrate(ctx, pool); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := database.Import(ctx, pool, table, database.ImportOptions{MaxChange: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	status("start", store.Up)
+	bring(table(t, 10, 1))
+	want("first import", table(t, 10, 1))
+	bring(table(t, 12, 2))
+	want("second import", table(t, 12, 2))
+	if _, err := pool.Exec(ctx, "DELETE FROM zipcode_demographics WHERE zipcode >= '98010'"); err != nil {
+		t.Fatal(err)
+	}
+	want("rows deleted by hand", table(t, 10, 2))
+
+	server.Kill()
+	status("killed", store.Down)
+	server.Start()
+	status("started again", store.Up)
+	pool.Reset()
+	bring(table(t, 10, 3))
+	want("import after a restart", table(t, 10, 3))
+
+	server.Hang()
+	status("hung", store.Down)
+	server.Resume()
+	status("goes on", store.Up)
+	bring(table(t, 9, 4))
+	want("import after it hung", table(t, 9, 4))
+}

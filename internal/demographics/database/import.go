@@ -1,0 +1,134 @@
+package database
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"housing/internal/demographics"
+)
+
+// MaxChange is the share of the rows that an import may change or remove
+// unless it is told otherwise.
+const MaxChange = 0.2
+
+// ImportOptions says how a table is brought in.
+type ImportOptions struct {
+	FileName  string  // for the history, without its folder
+	SHA256    string  // of the file
+	By        string  // who imports it
+	MaxChange float64 // share of the rows that may change or go, 0 to 1
+	DryRun    bool    // compare, and change nothing
+}
+
+// TooManyChangesError refuses an import that changes more than it may.
+type TooManyChangesError struct {
+	Diff  Diff
+	Share float64 // of the rows that change or go
+	Limit float64
+}
+
+// Error names the share and the limit.
+func (e *TooManyChangesError) Error() string {
+	return fmt.Sprintf("%.0f %% of the areas would change or go (%d changed, %d removed), over the limit of %.0f %%: nothing was changed",
+		100*e.Share, len(e.Diff.Changed), len(e.Diff.Removed), 100*e.Limit)
+}
+
+// Import replaces the table by another in one transaction: readers see the
+// old one or the new one, never a mixture. It returns how they differ; an
+// import that changes nothing leaves no trace. The error is a
+// [*TooManyChangesError] where too many rows would change.
+func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, o ImportOptions) (Diff, error) {
+	var diff Diff
+	access := pgx.ReadWrite
+	if o.DryRun {
+		access = pgx.ReadOnly
+	}
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: access}, func(tx pgx.Tx) error {
+		if !o.DryRun {
+			// Others may read meanwhile, but not import.
+			if _, err := tx.Exec(ctx, "LOCK TABLE zipcode_demographics IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		there, err := exists(ctx, tx)
+		if err != nil {
+			return err
+		}
+		var before *demographics.Table
+		if there {
+			if before, err = readTable(ctx, tx); err != nil {
+				return err
+			}
+		}
+		diff = Compare(before, table)
+		if share := diff.share(); share > o.MaxChange {
+			return &TooManyChangesError{diff, share, o.MaxChange}
+		}
+		if o.DryRun || diff.Empty() {
+			return nil
+		}
+		if err := stage(ctx, tx, table); err != nil {
+			return err
+		}
+		if err := swap(ctx, tx); err != nil {
+			return err
+		}
+		digest := table.Digest()
+		_, err = tx.Exec(ctx, `INSERT INTO demographics_imports
+			(imported_by, file_name, sha256, digest, row_count, added, changed, removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			o.By, o.FileName, o.SHA256, hex.EncodeToString(digest[:]), table.Len(), len(diff.Added), len(diff.Changed), len(diff.Removed))
+		return err
+	})
+	var refused *TooManyChangesError
+	if err != nil && !errors.As(err, &refused) {
+		return Diff{}, fmt.Errorf("import demographics: %w", err)
+	}
+	return diff, err
+}
+
+// stage copies the table into a temporary one of the same columns and
+// checks.
+func stage(ctx context.Context, tx pgx.Tx, table *demographics.Table) error {
+	if _, err := tx.Exec(ctx, "CREATE TEMPORARY TABLE staging (LIKE zipcode_demographics INCLUDING ALL) ON COMMIT DROP"); err != nil {
+		return err
+	}
+	names := []string{"zipcode"}
+	for _, c := range demographics.Columns() {
+		names = append(names, c.Name)
+	}
+	zipcodes, areas := table.Zipcodes(), table.Areas()
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"staging"}, names, pgx.CopyFromSlice(len(zipcodes), func(i int) ([]any, error) {
+		row := []any{zipcodes[i].String()}
+		for _, v := range areas[i] {
+			row = append(row, v)
+		}
+		return row, nil
+	}))
+	return err
+}
+
+// swap makes the table what the staging table is; rows that stay the same
+// keep their times.
+func swap(ctx context.Context, tx pgx.Tx) error {
+	names := columnNames()
+	list := strings.Join(names, ", ")
+	with := func(prefix string) string { return prefix + strings.Join(names, ", "+prefix) }
+	for _, sql := range []string{
+		"DELETE FROM zipcode_demographics d WHERE NOT EXISTS (SELECT FROM staging s WHERE s.zipcode = d.zipcode)",
+		"UPDATE zipcode_demographics d SET (" + list + ") = ROW(" + with("s.") + ") FROM staging s WHERE s.zipcode = d.zipcode AND (" +
+			with("d.") + ") IS DISTINCT FROM (" + with("s.") + ")",
+		"INSERT INTO zipcode_demographics (zipcode, " + list + ") SELECT zipcode, " + list +
+			" FROM staging s WHERE NOT EXISTS (SELECT FROM zipcode_demographics d WHERE d.zipcode = s.zipcode)",
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+// Package storetest starts real servers for tests, in folders of their own
+// on free ports, and stops them by their process.
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Postgres is a running PostgreSQL server.
+type Postgres struct {
+	URL     string // of its database, as a superuser
+	dir     string
+	port    int
+	process *exec.Cmd
+	account *syscall.Credential // that runs it; PostgreSQL refuses root
+	t       testing.TB
+}
+
+// startLimit bounds how long a server may take to answer.
+const startLimit = 30 * time.Second
+
+// programs returns where the server's programs are. Without them the test is
+// skipped, or fails where CI=true.
+func programs(t testing.TB) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err == nil && len(found) > 0 {
+		return filepath.Dir(found[len(found)-1])
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("PostgreSQL is not installed")
+	}
+	t.Skip("PostgreSQL is not installed")
+	return ""
+}
+
+// NewPostgres starts an empty server that ends with the test.
+func NewPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	bin := programs(t)
+	dir, err := os.MkdirTemp("", "postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := &Postgres{dir: dir, port: freePort(t), t: t}
+	if os.Getuid() == 0 {
+		p.account = account(t)
+		if err := os.Chown(dir, int(p.account.Uid), int(p.account.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	initialise := p.command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
+	if out, err := initialise.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v: %s", err, out)
+	}
+	p.URL = fmt.Sprintf("postgres://housing@127.0.0.1:%d/postgres?sslmode=disable", p.port)
+	p.Start()
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// Start starts the server on the data it has, and waits until it answers.
+func (p *Postgres) Start() {
+	p.t.Helper()
+	var log bytes.Buffer
+	p.process = p.command(filepath.Join(programs(p.t), "postgres"), "-D", filepath.Join(p.dir, "data"), "-p", strconv.Itoa(p.port),
+		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+	p.process.Stderr = &log
+	if err := p.process.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	ready := filepath.Join(programs(p.t), "pg_isready")
+	for end := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
+		if exec.Command(ready, "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port)).Run() == nil {
+			return
+		}
+		if time.Now().After(end) {
+			p.Kill()
+			p.t.Fatalf("PostgreSQL does not answer: %s", &log)
+		}
+	}
+}
+
+// Kill ends the server and all of its processes at once.
+func (p *Postgres) Kill() {
+	if p.process == nil {
+		return
+	}
+	p.signal(syscall.SIGKILL)
+	_ = p.process.Wait() // it was killed
+	p.process = nil
+}
+
+// Hang stops the server without ending it; Resume lets it go on.
+func (p *Postgres) Hang() { p.signal(syscall.SIGSTOP) }
+
+// Resume lets the server go on after Hang.
+func (p *Postgres) Resume() { p.signal(syscall.SIGCONT) }
+
+// signal goes to the server and to the processes that answer, which lead
+// groups of their own.
+func (p *Postgres) signal(s syscall.Signal) {
+	pid := p.process.Process.Pid
+	_ = syscall.Kill(pid, s)
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, child := range strings.Fields(string(children)) {
+		if pid, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(pid, s) // it may have ended
+		}
+	}
+}
+
+// command returns a command that the server's account runs.
+func (p *Postgres) command(name string, args ...string) *exec.Cmd {
+	c := exec.Command(name, args...)
+	c.Dir = p.dir
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: p.account}
+	return c
+}
+
+// account returns an account without rights.
+func account(t testing.TB) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
