@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"housing/internal/bundle"
 	"housing/internal/house"
@@ -73,6 +74,9 @@ func (c *evaluateCommand) Run(p *program) (err error) {
 		}
 	}
 	if c.Out != "" {
+		if _, err := os.Stat(filepath.Join(c.Out, "bundle")); err == nil {
+			return fmt.Errorf("--out: %s holds a model, whose own report would be lost: choose another folder", c.Out)
+		}
 		if err := os.MkdirAll(c.Out, 0o755); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}

@@ -47,7 +47,13 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() {
+		// Requests that outlasted the grace may still read the mapped model:
+		// it is unmapped after a clean stop only.
+		if err == nil {
+			err = b.Close()
+		}
+	}()
 	model := valuer.FromBundle(b)
 	if c.DemographicsCSV != "" {
 		if model.Demographics, err = readDemographics(c.DemographicsCSV); err != nil {

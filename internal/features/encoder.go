@@ -43,7 +43,7 @@ type Encoder struct {
 // Check returns an error unless rows can be made with e.
 func (e *Encoder) Check() error {
 	switch {
-	case e.Newest < 0:
+	case e.Newest == house.NoDate:
 		return errors.New("features: the newest day is missing")
 	case len(e.Centres) > Centres:
 		return fmt.Errorf("features: %d centres, at most %d", len(e.Centres), Centres)

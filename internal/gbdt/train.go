@@ -199,7 +199,7 @@ func (t *trainer) differentiate() criterion {
 		gScale: 1 / gs, hScale: 1 / hs,
 		l2:         t.params.L2,
 		minGain:    t.params.MinSplitGain,
-		minHessian: max(1, int64(math.Ceil(t.params.MinChildWeight*hs))),
+		minHessian: int64(max(1, min(math.Ceil(t.params.MinChildWeight*hs), math.MaxInt64/4))),
 		monotone:   t.params.Monotone,
 	}
 }

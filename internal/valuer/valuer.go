@@ -134,6 +134,9 @@ func (v *Valuer) acquire(ctx context.Context) error {
 // price asks the model, and lets nothing out of it but good prices or an
 // error.
 func (v *Valuer) price(r *running, dst []float64, houses []house.House) (prices []float64, err error) {
+	// A mapped bundle that was cut in place faults: that fails the request,
+	// not the service.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
 			r.metrics.Panics.Inc()
