@@ -55,7 +55,7 @@ func halved(before, after int) bool { return 2*after <= before }
 // would be gone.
 func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, o ImportOptions) (Diff, error) {
 	var diff Diff
-	access := pgx.ReadWrite
+	var access pgx.TxAccessMode // the server's own: one that was made read-only stays so
 	if o.DryRun {
 		access = pgx.ReadOnly
 	}
