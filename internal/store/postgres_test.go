@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestServersSayHowTheyAre takes a primary and its replica through what can
 // happen to them.
 func TestServersSayHowTheyAre(t *testing.T) {
+	t.Parallel()
 	primary := storetest.NewPostgres(t)
 	replica := primary.NewReplica()
 	dependency := func(name string) *store.Dependency {
@@ -75,6 +76,7 @@ func TestServersSayHowTheyAre(t *testing.T) {
 }
 
 func TestAServerWithoutConnectionsLeft(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t, "max_connections=8", "max_wal_senders=0")
 	release := server.Exhaust()
 	defer release()
@@ -94,6 +96,25 @@ func TestAServerWithoutConnectionsLeft(t *testing.T) {
 	for end := time.Now().Add(30 * time.Second); pool.Ping(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not come back")
+		}
+	}
+}
+
+func TestAServerThatDoesNotLetUsIn(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	for name, url := range map[string]string{
+		"user":     strings.Replace(server.URL, "housing@", "stranger:hunter2@", 1),
+		"database": strings.Replace(server.URL, "/postgres?", "/none?", 1),
+	} {
+		pool, err := store.OpenPool(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = pool.Ping(t.Context())
+		pool.Close()
+		if reason := store.ReasonOf(err); reason != store.Authentication || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: reason %q of %v", name, reason, err)
 		}
 	}
 }

@@ -38,6 +38,7 @@ var reasons = map[string]Reason{
 	"08":    Unreachable,
 	"25006": ReadOnly,
 	"28":    Authentication,
+	"3D000": Authentication, // no such database
 	"42501": Permission,
 	"53300": OutOfConnections,
 	"57P01": Restarting,

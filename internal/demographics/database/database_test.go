@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -52,6 +53,7 @@ func open(t *testing.T, url string) *pgxpool.Pool {
 }
 
 func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	ctx := context.Background()
 	var group sync.WaitGroup
@@ -71,7 +73,71 @@ func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
+// TestAServiceThatMayOnlyRead has no right at first, and then that to read.
+func TestAServiceThatMayOnlyRead(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	server.SQL("CREATE ROLE reader LOGIN")
+	ctx, pool := context.Background(), open(t, server.URL)
+	var out bytes.Buffer
+	var mu sync.Mutex
+	log := slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.Write(b)
+	}), nil))
+	complaints := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(out.String(), "msg=demographics_watch reason=permission")
+	}
+	dependency := store.NewDependency("postgresql", prometheus.NewGauge(prometheus.GaugeOpts{Name: "up"}), log)
+	postgres, err := store.OpenPostgres(strings.Replace(server.URL, "housing@", "reader@", 1), nil, dependency, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer postgres.Close()
+	applied := make(chan *demographics.Table, 1)
+	watcher := &database.Watcher{Store: postgres, Log: log, Apply: func(now *demographics.Table, _ database.Version) { applied <- now }}
+	watching, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { postgres.Run(watching) })
+	running.Go(func() { watcher.Run(watching) })
+	defer running.Wait()
+	defer stop()
+
+	for end := time.Now().Add(30 * time.Second); complaints() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not say that it may not migrate")
+		}
+	}
+	if err := database.Migrate(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := database.Import(ctx, pool, table(t, 10, 1), database.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	server.SQL("GRANT SELECT ON zipcode_demographics, demographics_imports, goose_db_version TO reader")
+	select {
+	case now := <-applied:
+		if now.Digest() != table(t, 10, 1).Digest() {
+			t.Error("another table is applied")
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("no table is applied")
+	}
+	if n := complaints(); n != 1 {
+		t.Errorf("it says so %d times:\n%s", n, &out)
+	}
+}
+
+// writer is a function that takes what a log says.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
 func TestImport(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	pool, ctx := open(t, server.URL), context.Background()
 	if err := database.Migrate(ctx, pool); err != nil {
@@ -152,6 +218,7 @@ func TestImport(t *testing.T) {
 // changes the table; the watcher is up to date in the end and says how the
 // server is.
 func TestAServiceFollowsTheDatabase(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	pool := open(t, server.URL)
 	ctx := context.Background()
@@ -241,6 +308,7 @@ func TestAServiceFollowsTheDatabase(t *testing.T) {
 // TestAServiceReadsOnFromTheReplica kills the primary: a service that starts
 // then has the table of the replica, and one that runs keeps its own.
 func TestAServiceReadsOnFromTheReplica(t *testing.T) {
+	t.Parallel()
 	primary := storetest.NewPostgres(t)
 	pool, ctx := open(t, primary.URL), context.Background()
 	if err := database.Migrate(ctx, pool); err != nil {
@@ -288,6 +356,14 @@ func TestAServiceReadsOnFromTheReplica(t *testing.T) {
 	}
 	want("import", running, table(t, 12, 1))
 
+	// The replica falls behind, and the service has a table that it lacks.
+	replica.SQL("SELECT pg_wal_replay_pause()")
+	if _, err := database.Import(ctx, pool, table(t, 11, 1), database.ImportOptions{MaxChange: 1}); err != nil {
+		t.Fatal(err)
+	}
+	replica.Hang()
+	want("import that the replica lacks", running, table(t, 11, 1))
+	replica.Resume()
 	primary.Kill()
 	first, copies, applied := start()
 	want("start without the primary", applied, table(t, 12, 1))
@@ -295,6 +371,9 @@ func TestAServiceReadsOnFromTheReplica(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("without the primary it is %+v, the replicas are %+v", first.State(), copies.State())
 		}
+	}
+	if len(running) > 0 {
+		t.Error("the older table of the replica was taken over")
 	}
 	_, err := database.Import(ctx, open(t, replica.URL), table(t, 12, 2), database.ImportOptions{MaxChange: 1})
 	if store.ReasonOf(err) != store.ReadOnly {
