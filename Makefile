@@ -29,6 +29,10 @@ test: ## run every test
 race: ## run the tests with the race detector (needs a C compiler), without the long ones
 	go test -race -short ./...
 
+.PHONY: faults
+faults: ## value houses for minutes while the database hangs, dies and comes back
+	FAULTS=long go test -v -timeout 15m -count 1 -run TestNoRequestFails ./internal/cli
+
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	@go list ./... | while read -r package; do \

@@ -1,20 +1,15 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"housing/internal/httpapi"
 	"housing/internal/model/modeltest"
+	"housing/internal/store"
 	"housing/internal/store/storetest"
 )
 
@@ -33,6 +28,7 @@ func figures(t *testing.T) string {
 }
 
 func TestDemographicsGoIntoTheDatabaseAndBack(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	secret := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(secret, []byte(server.URL+"\n"), 0o600); err != nil {
@@ -66,7 +62,7 @@ func TestDemographicsGoIntoTheDatabaseAndBack(t *testing.T) {
 		{"a column missing", strings.Replace(good, "ppltn_qty", "people", 1), "figures.csv:1: "},
 		{"a zipcode doubled", good + lines[2], "figures.csv:7: column zipcode: "},
 		{"a negative income", lines[0] + strings.Replace(lines[1], "0,", "-1,", 1) + strings.Join(lines[2:], ""), "figures.csv:2: column "},
-		{"half of the rows", strings.Join(lines[:3], ""), "60 % of the areas would change or go (0 changed, 3 removed), over the limit of 20 %: nothing was changed"},
+		{"half of the rows", strings.Join(lines[:3], ""), "the file has 2 areas and the table 5: half of them or more are missing: nothing was changed (--dry-run shows what would change, --force brings it in all the same)"},
 	} {
 		code, _, stderr := run(t, env, "demographics", "import", write(c.text))
 		if code != failure || !strings.Contains(stderr, c.want) {
@@ -80,6 +76,9 @@ func TestDemographicsGoIntoTheDatabaseAndBack(t *testing.T) {
 	if code != failure || strings.Contains(stderr, "hunter2") {
 		t.Errorf("no server: code %d, %s", code, stderr)
 	}
+	if want := "housing: PostgreSQL at 127.0.0.1:1 cannot be reached: is it running, and is the address right?\n"; stderr != want {
+		t.Errorf("no server: %swant %s", stderr, want)
+	}
 	if code, _, stderr = run(t, nil, "demographics", "export"); code != badUsage || !strings.Contains(stderr, "DATABASE_URL: must name the database") {
 		t.Errorf("no setting: code %d, %s", code, stderr)
 	}
@@ -88,79 +87,20 @@ func TestDemographicsGoIntoTheDatabaseAndBack(t *testing.T) {
 // TestServeGoesOnWithoutItsDatabase starts while the database is away, sees
 // it come with another table, and sees it go.
 func TestServeGoesOnWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	server.Kill()
-	ctx, stop := context.WithCancel(context.Background())
-	read, write := io.Pipe()
-	env := map[string]string{"LISTEN": "127.0.0.1:0", "DATABASE_URL": server.URL}
-	ended := make(chan int, 1)
-	go func() {
-		code := Run(ctx, []string{"serve"}, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, nil, io.Discard, write)
-		ended <- code
-		_ = write.Close()
-	}()
-	address := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(read); lines.Scan(); {
-			var event struct{ Msg, Address string }
-			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Msg == "serving" {
-				address <- event.Address
-			}
-		}
-	}()
-	defer func() {
-		stop()
-		if code := <-ended; code != success {
-			t.Errorf("serve ended with %d", code)
-		}
-	}()
-	base := "http://" + <-address
-	health := func() (h httpapi.Health) {
-		t.Helper()
-		answer, err := http.Get(base + "/health")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			t.Fatalf("health is %s", answer.Status)
-		}
-		if err := json.NewDecoder(answer.Body).Decode(&h); err != nil {
-			t.Fatal(err)
-		}
-		return h
+	env := map[string]string{"DATABASE_URL": server.URL}
+	s := startService(t, env)
+	s.until("without the database", "postgresql", "down", "unreachable")
+	if _, warned, err := s.predict("98000"); !warned || err != nil {
+		t.Errorf("98000 is known to the model's own demographics: the test tests nothing (%v)", err)
 	}
-	until := func(what string, good func() bool) {
-		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !good(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: health is %+v", what, health())
-			}
-		}
-	}
-	warned := func() bool {
-		t.Helper()
-		body := `{"records":[{"bedrooms":3,"bathrooms":2,"sqft_living":2000,"zipcode":"98000"}]}`
-		answer, err := http.Post(base+"/v1/predict-minimal", "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("predict: %s %s %v", answer.Status, text, err)
-		}
-		return bytes.Contains(text, []byte(`"warnings"`))
-	}
-
-	if h := health(); h.Status != httpapi.Degraded || h.Components["postgresql"].Status != "down" {
-		t.Errorf("without the database health is %+v", h)
-	}
-	if !warned() {
-		t.Error("98000 is known to the model's own demographics: the test tests nothing")
+	if log := s.logged(); !strings.Contains(log, `"msg":"dependency_down","dependency":"postgresql","reason":"unreachable"`) {
+		t.Errorf("it does not say that the database is away: %s", log)
 	}
 	server.Start()
-	until("the database came", func() bool { return health().Status == httpapi.Healthy })
+	s.until("the database came", "postgresql", "up", "")
 	path := filepath.Join(t.TempDir(), "figures.csv")
 	if err := os.WriteFile(path, []byte(figures(t)), 0o644); err != nil {
 		t.Fatal(err)
@@ -168,10 +108,58 @@ func TestServeGoesOnWithoutItsDatabase(t *testing.T) {
 	if code, _, stderr := run(t, env, "demographics", "import", path); code != success {
 		t.Fatalf("import: %s", stderr)
 	}
-	until("a table was imported", func() bool { return !warned() })
+	known := func(_ float64, warned bool) bool { return !warned }
+	s.untilPriced("a table was imported", "98000", known)
 	server.Kill()
-	until("the database went", func() bool { return health().Status == httpapi.Degraded })
-	if warned() {
-		t.Error("the table was lost with the database")
+	s.until("the database went", "postgresql", "down", "unreachable")
+	if _, warned, err := s.predict("98000"); warned || err != nil {
+		t.Errorf("the table was lost with the database: %v", err)
+	}
+}
+
+// TestTwentyServicesStartOnAnEmptyDatabase starts them at once: one migrates,
+// all serve, and all take over a table that is imported.
+func TestTwentyServicesStartOnAnEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts twenty processes")
+	}
+	server := storetest.NewPostgres(t)
+	env := map[string]string{"DATABASE_URL": server.URL}
+	services := make([]*process, 20)
+	for i := range services {
+		services[i] = launch(t, env)
+	}
+	for _, s := range services {
+		s.serving()
+		s.until("start", "postgresql", "up", "")
+	}
+	pool, err := store.OpenPool(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var migrations int
+		err := pool.QueryRow(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&migrations)
+		if err == nil && migrations == 1 {
+			break
+		}
+		if time.Now().After(end) || migrations > 1 {
+			t.Fatalf("the schema was migrated %d times: %v", migrations, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "figures.csv")
+	if err := os.WriteFile(path, []byte(figures(t)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, env, "demographics", "import", path); code != success {
+		t.Fatalf("import: %s", stderr)
+	}
+	for _, s := range services {
+		s.untilPriced("a table was imported", "98000", func(_ float64, warned bool) bool { return !warned })
+		if log := s.logged(); strings.Contains(log, `"level":"WARN"`) || strings.Contains(log, `"level":"ERROR"`) {
+			t.Errorf("the start was not quiet: %s", log)
+		}
 	}
 }

@@ -30,6 +30,7 @@ type importCommand struct {
 	config.Database
 	File      string  `arg:"" help:"CSV file of census figures by zipcode."`
 	MaxChange float64 `default:"0.2" placeholder:"SHARE" help:"Share of the areas that may change or go, 0 to 1. Default: 0.2."`
+	Force     bool    `help:"Bring the file in even if half of the areas are missing or more change than may."`
 	DryRun    bool    `help:"Show what would change, and change nothing."`
 	JSON      bool    `name:"json" help:"Print the difference as JSON."`
 }
@@ -56,13 +57,13 @@ func (c *importCommand) Run(p *program) error {
 			}
 		}
 		diff, err = database.Import(ctx, pool, table, database.ImportOptions{
-			FileName: file.Name, SHA256: file.SHA256, By: userName(), MaxChange: c.MaxChange, DryRun: c.DryRun,
+			FileName: file.Name, SHA256: file.SHA256, By: userName(), MaxChange: c.MaxChange, Force: c.Force, DryRun: c.DryRun,
 		})
 		return err
 	})
 	var refused *database.TooManyChangesError
 	if errors.As(err, &refused) && !c.DryRun {
-		return fmt.Errorf("%s: %w (--dry-run shows them, --max-change allows more)", c.File, err)
+		return fmt.Errorf("%s: %w (--dry-run shows what would change, --force brings it in all the same)", c.File, err)
 	}
 	if err != nil && refused == nil {
 		return err
@@ -140,7 +141,7 @@ func onPrimary(p *program, d *config.Database, do func(context.Context, *pgxpool
 	defer pool.Close()
 	ctx, cancel := context.WithTimeout(p.ctx, databaseTimeout)
 	defer cancel()
-	return interrupted(p.ctx, do(ctx, pool))
+	return interrupted(p.ctx, store.Explain(pool, do(ctx, pool)))
 }
 
 // userName returns who runs the program, for the history.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,7 +51,11 @@ func (c *serveCommand) openDatabase(v *valuer.Valuer, metrics *telemetry.Metrics
 	}
 	var err error
 	if d.postgres, err = store.OpenPostgres(string(c.DatabaseURL), c.Replicas(), primary, replicas); err != nil {
-		return nil, &config.Error{Source: "DATABASE_URL", Problem: err.Error()}
+		source := "DATABASE_URL"
+		if errors.As(err, new(*store.ReplicaError)) {
+			source = "DATABASE_REPLICA_URLS"
+		}
+		return nil, &config.Error{Source: source, Problem: err.Error()}
 	}
 	var once sync.Once
 	d.watcher = &database.Watcher{Store: d.postgres, Log: log, Apply: func(table *demographics.Table, version database.Version) {
@@ -65,12 +70,13 @@ func (c *serveCommand) openDatabase(v *valuer.Valuer, metrics *telemetry.Metrics
 	return d, nil
 }
 
-// start begins to watch, and waits a moment for the first table.
+// start begins to probe and to watch, and waits a moment for the first table.
 func (d *servedDatabase) start(ctx context.Context) {
 	if d.postgres == nil {
 		return
 	}
 	ctx, d.end = context.WithCancel(ctx)
+	d.running.Go(func() { d.postgres.Run(ctx) })
 	d.running.Go(func() { d.watcher.Run(ctx) })
 	timer := time.NewTimer(firstTable)
 	defer timer.Stop()

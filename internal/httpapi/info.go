@@ -82,6 +82,7 @@ type Health struct {
 type Component struct {
 	Status string     `json:"status" enum:"up,down,off"`
 	Since  *time.Time `json:"since,omitempty" doc:"When it became so, if that is known."`
+	Reason string     `json:"reason,omitempty" doc:"Why it is down, in a word such as unreachable, timeout or read_only."`
 }
 
 // The states of the service and its parts.
@@ -115,7 +116,7 @@ func (a *API) health(x *exchange, _ *http.Request) error {
 	}
 	for _, d := range a.Dependencies {
 		state := d.State()
-		h.Components[d.Name] = Component{Status: string(state.Status), Since: &state.Since}
+		h.Components[d.Name] = Component{Status: string(state.Status), Since: &state.Since, Reason: string(state.Reason)}
 		if state.Status != store.Up && h.Status == Healthy {
 			h.Status = Degraded
 		}

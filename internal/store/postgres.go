@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,11 +15,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Bounds of connections to PostgreSQL.
+// Bounds of connections to PostgreSQL. A server that hangs is seen to after
+// at most probeEvery, a quarter more, and probeTimeout: 4 s.
 const (
 	connectTimeout = 2 * time.Second
-	probeTimeout   = 2 * time.Second
-	maxConnections = 4 // of one process to one server
+	probeEvery     = 2 * time.Second
+	probeTimeout   = 1500 * time.Millisecond
+	maxConnections = 3 // of one process to one server, beside one that listens
 )
 
 // Postgres is a primary server and any number of replicas of it. Nothing
@@ -32,6 +36,7 @@ type Postgres struct {
 // server is one PostgreSQL server.
 type server struct {
 	pool    *pgxpool.Pool
+	primary bool
 	latency atomic.Int64 // of the last probe in nanoseconds, 0 if it failed
 }
 
@@ -40,28 +45,30 @@ type server struct {
 // no replicas.
 func OpenPostgres(primary string, replicas []string, main, copies *Dependency) (*Postgres, error) {
 	p := &Postgres{main: main, copies: copies}
-	var err error
-	if p.primary, err = openServer(primary); err != nil {
+	pool, err := OpenPool(primary)
+	if err != nil {
 		return nil, err
 	}
+	p.primary = &server{pool: pool, primary: true}
 	for i, url := range replicas {
-		replica, err := openServer(url)
+		pool, err := OpenPool(url)
 		if err != nil {
 			p.Close()
-			return nil, fmt.Errorf("replica %d: %w", i+1, err)
+			return nil, &ReplicaError{Number: i + 1, Err: err}
 		}
-		p.replicas = append(p.replicas, replica)
+		p.replicas = append(p.replicas, &server{pool: pool})
 	}
 	return p, nil
 }
 
-func openServer(url string) (*server, error) {
-	pool, err := OpenPool(url)
-	if err != nil {
-		return nil, err
-	}
-	return &server{pool: pool}, nil
+// ReplicaError is a replica's URL that cannot be used.
+type ReplicaError struct {
+	Number int // from 1
+	Err    error
 }
+
+// Error names the replica by its number.
+func (e *ReplicaError) Error() string { return fmt.Sprintf("URL %d %v", e.Number, e.Err) }
 
 // OpenPool returns connections to the one server at the URL, which need not
 // answer yet. Its error names no password.
@@ -81,61 +88,81 @@ func OpenPool(url string) (*pgxpool.Pool, error) {
 
 // Close closes all connections.
 func (p *Postgres) Close() {
-	if p.primary != nil {
-		p.primary.pool.Close()
-	}
-	for _, r := range p.replicas {
-		r.pool.Close()
+	for _, s := range p.servers() {
+		s.pool.Close()
 	}
 }
+
+func (p *Postgres) servers() []*server { return append([]*server{p.primary}, p.replicas...) }
 
 // Primary returns the connections to the primary, for writing.
 func (p *Postgres) Primary() *pgxpool.Pool { return p.primary.pool }
 
-// Probe asks every server once how it is and reports it.
-func (p *Postgres) Probe(ctx context.Context) error {
-	err := p.primary.probe(ctx)
-	if ctx.Err() == nil || err == nil {
-		p.main.Report(err)
-	}
-	if len(p.replicas) == 0 {
-		return err
-	}
-	var alive bool
-	var replicaErr error
-	for _, r := range p.replicas {
-		if e := r.probe(ctx); e != nil {
-			replicaErr = e
-		} else {
-			alive = true
+// Run probes the servers until ctx ends: one probe of each at a time, at
+// times that the processes of a fleet do not share.
+func (p *Postgres) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		p.probe(ctx)
+		timer := time.NewTimer(Jitter(probeEvery))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
 		}
 	}
-	switch {
-	case alive:
-		p.copies.Report(nil)
-	case ctx.Err() == nil:
-		p.copies.Report(replicaErr)
-	}
-	return err
 }
 
+// probe asks every server once how it is, all at the same time, and reports
+// it.
+func (p *Postgres) probe(ctx context.Context) {
+	servers := p.servers()
+	faults := make([]error, len(servers))
+	var group sync.WaitGroup
+	for i, s := range servers {
+		group.Go(func() { faults[i] = s.probe(ctx) })
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return // what failed may have failed for that
+	}
+	p.main.Report(faults[0])
+	if faults = faults[1:]; len(faults) == 0 {
+		return
+	}
+	if slices.Contains(faults, nil) {
+		p.copies.Report(nil)
+	} else {
+		p.copies.Report(faults[0])
+	}
+}
+
+// probe measures how long the server takes to answer. A primary that takes
+// no change is a fault, and can be read all the same.
 func (s *server) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	start := time.Now()
-	if err := s.pool.Ping(ctx); err != nil {
+	var readOnly string
+	if err := s.pool.QueryRow(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
 		s.latency.Store(0)
-		return err
+		return Explain(s.pool, err)
 	}
 	s.latency.Store(max(1, int64(time.Since(start))))
+	if s.primary && readOnly == "on" {
+		return Explain(s.pool, errReadOnly)
+	}
 	return nil
 }
+
+// ErrBehind is what a call to [Postgres.Read] returns of a server that lives
+// and lacks what is wanted: the next is asked.
+var ErrBehind = errors.New("the server is behind")
 
 // Read calls read with a connection to the nearest living server by the last
 // probes, the primary among them, and on an error with the next, until one
 // succeeds or none is left. The error is that of the last.
-func (p *Postgres) Read(ctx context.Context, read func(context.Context, *pgxpool.Pool) error) error {
-	servers := append([]*server{p.primary}, p.replicas...)
+func (p *Postgres) Read(ctx context.Context, read func(ctx context.Context, pool *pgxpool.Pool, primary bool) error) error {
+	servers := p.servers()
 	slices.SortStableFunc(servers, func(a, b *server) int {
 		x, y := a.latency.Load(), b.latency.Load()
 		if (x == 0) != (y == 0) { // the living first
@@ -145,10 +172,19 @@ func (p *Postgres) Read(ctx context.Context, read func(context.Context, *pgxpool
 	})
 	var err error
 	for _, s := range servers {
-		if err = read(ctx, s.pool); err == nil || ctx.Err() != nil {
+		if err = read(ctx, s.pool, s.primary); err == nil || ctx.Err() != nil {
 			return err
 		}
-		s.latency.Store(0)
+		if ReasonOf(err) != Other {
+			s.latency.Store(0)
+		}
+		err = Explain(s.pool, err)
 	}
 	return err
+}
+
+// Jitter spreads d by a quarter to both sides, so that the processes of a
+// fleet do not ask all at once.
+func Jitter(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(rand.Int64N(int64(d)/2))
 }

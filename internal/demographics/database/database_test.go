@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -51,6 +53,7 @@ func open(t *testing.T, url string) *pgxpool.Pool {
 }
 
 func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	ctx := context.Background()
 	var group sync.WaitGroup
@@ -70,7 +73,71 @@ func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
+// TestAServiceThatMayOnlyRead has no right at first, and then that to read.
+func TestAServiceThatMayOnlyRead(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	server.SQL("CREATE ROLE reader LOGIN")
+	ctx, pool := context.Background(), open(t, server.URL)
+	var out bytes.Buffer
+	var mu sync.Mutex
+	log := slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.Write(b)
+	}), nil))
+	complaints := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(out.String(), "msg=demographics_watch reason=permission")
+	}
+	dependency := store.NewDependency("postgresql", prometheus.NewGauge(prometheus.GaugeOpts{Name: "up"}), log)
+	postgres, err := store.OpenPostgres(strings.Replace(server.URL, "housing@", "reader@", 1), nil, dependency, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer postgres.Close()
+	applied := make(chan *demographics.Table, 1)
+	watcher := &database.Watcher{Store: postgres, Log: log, Apply: func(now *demographics.Table, _ database.Version) { applied <- now }}
+	watching, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { postgres.Run(watching) })
+	running.Go(func() { watcher.Run(watching) })
+	defer running.Wait()
+	defer stop()
+
+	for end := time.Now().Add(30 * time.Second); complaints() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not say that it may not migrate")
+		}
+	}
+	if err := database.Migrate(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := database.Import(ctx, pool, table(t, 10, 1), database.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	server.SQL("GRANT SELECT ON zipcode_demographics, demographics_imports, goose_db_version TO reader")
+	select {
+	case now := <-applied:
+		if now.Digest() != table(t, 10, 1).Digest() {
+			t.Error("another table is applied")
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("no table is applied")
+	}
+	if n := complaints(); n != 1 {
+		t.Errorf("it says so %d times:\n%s", n, &out)
+	}
+}
+
+// writer is a function that takes what a log says.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
 func TestImport(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	pool, ctx := open(t, server.URL), context.Background()
 	if err := database.Migrate(ctx, pool); err != nil {
@@ -103,11 +170,22 @@ func TestImport(t *testing.T) {
 		t.Error("what is loaded is not what was imported")
 	}
 
-	for name, other := range map[string]*demographics.Table{"half the rows": table(t, 5, 5), "other figures": table(t, 10, 6)} {
-		_, err := database.Import(ctx, pool, other, options)
+	for _, c := range []struct {
+		name      string
+		other     *demographics.Table
+		maxChange float64
+		want      string
+	}{
+		{"half the rows", table(t, 5, 5), 1, "the file has 5 areas and the table 10: half of them or more are missing: nothing was changed"},
+		{"a third of the rows gone", table(t, 7, 5), 0.2, "30 % of the areas would change or go (0 changed, 3 removed), over the limit of 20 %: nothing was changed"},
+		{"other figures", table(t, 10, 6), 0.9, "100 % of the areas would change or go (10 changed, 0 removed), over the limit of 90 %: nothing was changed"},
+	} {
+		strict := options
+		strict.MaxChange = c.maxChange
+		_, err := database.Import(ctx, pool, c.other, strict)
 		var refused *database.TooManyChangesError
-		if !errors.As(err, &refused) || load() != first.Digest() {
-			t.Errorf("%s: error %v, want a refusal that changes nothing", name, err)
+		if !errors.As(err, &refused) || err.Error() != c.want || load() != first.Digest() {
+			t.Errorf("%s: error %v, want a refusal that changes nothing: %s", c.name, err, c.want)
 		}
 	}
 	more := table(t, 11, 5)
@@ -122,9 +200,14 @@ func TestImport(t *testing.T) {
 	if diff, err := database.Import(ctx, pool, other, options); err != nil || !diff.Empty() {
 		t.Errorf("the same again: %+v, %v", diff, err)
 	}
+	forced := options
+	forced.MaxChange, forced.Force = 0, true
+	if diff, err := database.Import(ctx, pool, table(t, 2, 9), forced); err != nil || len(diff.Removed) != 6 || load() != table(t, 2, 9).Digest() {
+		t.Errorf("forced: %+v, %v", diff, err)
+	}
 	var imports int
-	if err := pool.QueryRow(ctx, "SELECT count(*) FROM demographics_imports WHERE imported_by = 'tester'").Scan(&imports); err != nil || imports != 3 {
-		t.Errorf("the history has %d imports, want 3: %v", imports, err)
+	if err := pool.QueryRow(ctx, "SELECT count(*) FROM demographics_imports WHERE imported_by = 'tester'").Scan(&imports); err != nil || imports != 4 {
+		t.Errorf("the history has %d imports, want 4: %v", imports, err)
 	}
 	if _, err := pool.Exec(ctx, "UPDATE zipcode_demographics SET per_urbn = 101"); err == nil || !strings.Contains(err.Error(), "check") {
 		t.Errorf("the database takes 101 %%: %v", err)
@@ -135,6 +218,7 @@ func TestImport(t *testing.T) {
 // changes the table; the watcher is up to date in the end and says how the
 // server is.
 func TestAServiceFollowsTheDatabase(t *testing.T) {
+	t.Parallel()
 	server := storetest.NewPostgres(t)
 	pool := open(t, server.URL)
 	ctx := context.Background()
@@ -150,6 +234,7 @@ func TestAServiceFollowsTheDatabase(t *testing.T) {
 	watcher := &database.Watcher{Store: postgres, Log: log, Apply: func(now *demographics.Table, _ database.Version) { applied <- now }}
 	watching, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
+	running.Go(func() { postgres.Run(watching) })
 	running.Go(func() { watcher.Run(watching) })
 	defer running.Wait()
 	defer stop()
@@ -193,6 +278,17 @@ func TestAServiceFollowsTheDatabase(t *testing.T) {
 	}
 	want("rows deleted by hand", table(t, 10, 2))
 
+	if _, err := pool.Exec(ctx, "TRUNCATE zipcode_demographics"); err != nil {
+		t.Fatal(err)
+	}
+	bring(table(t, 11, 2))
+	want("an empty table takes nothing away; it was filled again", table(t, 11, 2))
+	if _, err := pool.Exec(ctx, `DELETE FROM demographics_imports WHERE id = (SELECT max(id) FROM demographics_imports);
+		DELETE FROM zipcode_demographics WHERE zipcode = '98010'`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	want("an older state was restored", table(t, 10, 2))
+
 	server.Kill()
 	status("killed", store.Down)
 	server.Start()
@@ -207,4 +303,88 @@ func TestAServiceFollowsTheDatabase(t *testing.T) {
 	status("goes on", store.Up)
 	bring(table(t, 9, 4))
 	want("import after it hung", table(t, 9, 4))
+}
+
+// TestAServiceReadsOnFromTheReplica kills the primary: a service that starts
+// then has the table of the replica, and one that runs keeps its own.
+func TestAServiceReadsOnFromTheReplica(t *testing.T) {
+	t.Parallel()
+	primary := storetest.NewPostgres(t)
+	pool, ctx := open(t, primary.URL), context.Background()
+	if err := database.Migrate(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := database.Import(ctx, pool, table(t, 10, 1), database.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	replica := primary.NewReplica()
+	log := slog.New(slog.DiscardHandler)
+	start := func() (first, copies *store.Dependency, applied chan *demographics.Table) {
+		dependency := func(name string) *store.Dependency {
+			return store.NewDependency(name, prometheus.NewGauge(prometheus.GaugeOpts{Name: name}), log)
+		}
+		first, copies = dependency("primary"), dependency("replicas")
+		postgres, err := store.OpenPostgres(primary.URL, []string{replica.URL}, first, copies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		applied = make(chan *demographics.Table, 16)
+		watcher := &database.Watcher{Store: postgres, Log: log, Apply: func(now *demographics.Table, _ database.Version) { applied <- now }}
+		watching, stop := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { postgres.Run(watching) })
+		running.Go(func() { watcher.Run(watching) })
+		t.Cleanup(func() { stop(); running.Wait(); postgres.Close() })
+		return first, copies, applied
+	}
+	want := func(what string, applied chan *demographics.Table, table *demographics.Table) {
+		t.Helper()
+		select {
+		case now := <-applied:
+			if now.Digest() != table.Digest() {
+				t.Fatalf("%s: another table is applied", what)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s: no table is applied", what)
+		}
+	}
+
+	_, _, running := start()
+	want("start", running, table(t, 10, 1))
+	if _, err := database.Import(ctx, pool, table(t, 12, 1), database.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want("import", running, table(t, 12, 1))
+
+	// The replica falls behind, and the service has a table that it lacks.
+	replica.SQL("SELECT pg_wal_replay_pause()")
+	if _, err := database.Import(ctx, pool, table(t, 11, 1), database.ImportOptions{MaxChange: 1}); err != nil {
+		t.Fatal(err)
+	}
+	replica.Hang()
+	want("import that the replica lacks", running, table(t, 11, 1))
+	replica.Resume()
+	primary.Kill()
+	first, copies, applied := start()
+	want("start without the primary", applied, table(t, 12, 1))
+	for end := time.Now().Add(30 * time.Second); copies.State().Status != store.Up || first.State().Reason != store.Unreachable; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("without the primary it is %+v, the replicas are %+v", first.State(), copies.State())
+		}
+	}
+	if len(running) > 0 {
+		t.Error("the older table of the replica was taken over")
+	}
+	_, err := database.Import(ctx, open(t, replica.URL), table(t, 12, 2), database.ImportOptions{MaxChange: 1})
+	if store.ReasonOf(err) != store.ReadOnly {
+		t.Errorf("import into the replica: %v", err)
+	}
+
+	primary.Start()
+	pool.Reset()
+	if _, err := database.Import(ctx, pool, table(t, 12, 3), database.ImportOptions{MaxChange: 1}); err != nil {
+		t.Fatal(err)
+	}
+	want("import after the primary came back", applied, table(t, 12, 3))
+	want("import after the primary came back, a service that has run on", running, table(t, 12, 3))
 }

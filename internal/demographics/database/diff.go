@@ -60,9 +60,15 @@ func Compare(before, after *demographics.Table) Diff {
 // Empty says whether nothing differs.
 func (d *Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
+// sizes returns how many rows there were before and are after.
+func (d *Diff) sizes() (before, after int) {
+	kept := len(d.Changed) + d.Unchanged
+	return kept + len(d.Removed), kept + len(d.Added)
+}
+
 // share returns which part of the rows before were removed or changed.
 func (d *Diff) share() float64 {
-	before := len(d.Removed) + len(d.Changed) + d.Unchanged
+	before, _ := d.sizes()
 	if before == 0 {
 		return 0
 	}

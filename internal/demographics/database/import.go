@@ -23,6 +23,7 @@ type ImportOptions struct {
 	SHA256    string  // of the file
 	By        string  // who imports it
 	MaxChange float64 // share of the rows that may change or go, 0 to 1
+	Force     bool    // bring it in however much it changes
 	DryRun    bool    // compare, and change nothing
 }
 
@@ -33,19 +34,28 @@ type TooManyChangesError struct {
 	Limit float64
 }
 
-// Error names the share and the limit.
+// Error names the share and the limit, or that half of the areas are
+// missing.
 func (e *TooManyChangesError) Error() string {
+	before, after := e.Diff.sizes()
+	if halved(before, after) {
+		return fmt.Sprintf("the file has %d areas and the table %d: half of them or more are missing: nothing was changed", after, before)
+	}
 	return fmt.Sprintf("%.0f %% of the areas would change or go (%d changed, %d removed), over the limit of %.0f %%: nothing was changed",
 		100*e.Share, len(e.Diff.Changed), len(e.Diff.Removed), 100*e.Limit)
 }
 
+// halved says whether a file is more likely cut off than new.
+func halved(before, after int) bool { return 2*after <= before }
+
 // Import replaces the table by another in one transaction: readers see the
 // old one or the new one, never a mixture. It returns how they differ; an
 // import that changes nothing leaves no trace. The error is a
-// [*TooManyChangesError] where too many rows would change.
+// [*TooManyChangesError] where too many rows would change, or half of them
+// would be gone.
 func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, o ImportOptions) (Diff, error) {
 	var diff Diff
-	access := pgx.ReadWrite
+	var access pgx.TxAccessMode // the server's own: one that was made read-only stays so
 	if o.DryRun {
 		access = pgx.ReadOnly
 	}
@@ -67,7 +77,8 @@ func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, 
 			}
 		}
 		diff = Compare(before, table)
-		if share := diff.share(); share > o.MaxChange {
+		share := diff.share()
+		if rows, left := diff.sizes(); !o.Force && (share > o.MaxChange || halved(rows, left)) {
 			return &TooManyChangesError{diff, share, o.MaxChange}
 		}
 		if o.DryRun || diff.Empty() {

@@ -4,6 +4,8 @@ package storetest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,16 +17,20 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Postgres is a running PostgreSQL server.
 type Postgres struct {
-	URL     string // of its database, as a superuser
-	dir     string
-	port    int
-	process *exec.Cmd
-	account *syscall.Credential // that runs it; PostgreSQL refuses root
-	t       testing.TB
+	URL      string // of its database, as a superuser
+	dir      string
+	port     int
+	settings []string
+	process  *exec.Cmd
+	account  *syscall.Credential // that runs it; PostgreSQL refuses root
+	t        testing.TB
 }
 
 // startLimit bounds how long a server may take to answer.
@@ -45,38 +51,106 @@ func programs(t testing.TB) string {
 	return ""
 }
 
-// NewPostgres starts an empty server that ends with the test.
-func NewPostgres(t testing.TB) *Postgres {
+// NewPostgres starts an empty server that ends with the test. Settings are
+// such as max_connections=10.
+func NewPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
-	bin := programs(t)
+	p := newServer(t, settings)
+	p.must("initdb", "-D", p.data(), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
+	p.Start()
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// NewReplica starts a streaming replica that ends with the test.
+func (p *Postgres) NewReplica() *Postgres {
+	p.t.Helper()
+	r := newServer(p.t, p.settings)
+	r.must("pg_basebackup", "-D", r.data(), "-R", "--checkpoint=fast", "-U", "housing", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port))
+	r.Start()
+	p.t.Cleanup(r.Kill)
+	return r
+}
+
+// newServer returns a server that has no data yet.
+func newServer(t testing.TB, settings []string) *Postgres {
+	t.Helper()
+	programs(t)
 	dir, err := os.MkdirTemp("", "postgres-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &Postgres{dir: dir, port: freePort(t), t: t}
+	p := &Postgres{dir: dir, port: freePort(t), settings: settings, t: t}
+	p.URL = fmt.Sprintf("postgres://housing@127.0.0.1:%d/postgres?sslmode=disable", p.port)
 	if os.Getuid() == 0 {
 		p.account = account(t)
 		if err := os.Chown(dir, int(p.account.Uid), int(p.account.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	initialise := p.command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
-	if out, err := initialise.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v: %s", err, out)
-	}
-	p.URL = fmt.Sprintf("postgres://housing@127.0.0.1:%d/postgres?sslmode=disable", p.port)
-	p.Start()
-	t.Cleanup(p.Kill)
 	return p
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+// must runs a program of the server.
+func (p *Postgres) must(name string, args ...string) {
+	p.t.Helper()
+	if out, err := p.command(filepath.Join(programs(p.t), name), args...).CombinedOutput(); err != nil {
+		p.t.Fatalf("%s: %v: %s", name, err, out)
+	}
+}
+
+// SQL runs one command on the server.
+func (p *Postgres) SQL(command string) {
+	p.t.Helper()
+	p.must("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", p.URL, "-c", command)
+}
+
+// ReadOnly makes the server refuse changes, or take them again.
+func (p *Postgres) ReadOnly(on bool) {
+	p.t.Helper()
+	if on {
+		p.SQL("ALTER SYSTEM SET default_transaction_read_only = on")
+	} else {
+		p.SQL("ALTER SYSTEM RESET default_transaction_read_only")
+	}
+	p.SQL("SELECT pg_reload_conf()")
+}
+
+// Exhaust takes every connection that the server has left, until release,
+// which may be called twice.
+func (p *Postgres) Exhaust() (release func()) {
+	p.t.Helper()
+	var taken []*pgx.Conn
+	for {
+		conn, err := pgx.Connect(context.Background(), p.URL)
+		var full *pgconn.PgError
+		if errors.As(err, &full) && full.Code == "53300" && len(taken) > 0 {
+			break
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		taken = append(taken, conn)
+	}
+	return func() {
+		for _, conn := range taken {
+			_ = conn.Close(context.Background()) // the server may be gone
+		}
+	}
 }
 
 // Start starts the server on the data it has, and waits until it answers.
 func (p *Postgres) Start() {
 	p.t.Helper()
 	var log bytes.Buffer
-	p.process = p.command(filepath.Join(programs(p.t), "postgres"), "-D", filepath.Join(p.dir, "data"), "-p", strconv.Itoa(p.port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+	args := []string{"-D", p.data(), "-p", strconv.Itoa(p.port)}
+	for _, s := range append([]string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"}, p.settings...) {
+		args = append(args, "-c", s)
+	}
+	p.process = p.command(filepath.Join(programs(p.t), "postgres"), args...)
 	p.process.Stderr = &log
 	if err := p.process.Start(); err != nil {
 		p.t.Fatal(err)

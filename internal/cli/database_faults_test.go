@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"housing/internal/demographics"
+	"housing/internal/house"
+	"housing/internal/store/storetest"
+)
+
+// A request that waited for the database would wait for one of its timeouts,
+// which are longer than this.
+const waitedForDatabase = time.Second
+
+// load asks services for the price of a house, over and over.
+type load struct {
+	services []*process
+	prices   []float64 // that an answer may have
+	client   *http.Client
+	stop     chan struct{}
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	took   []time.Duration
+	faults []string // the first few
+	failed int
+	asked  int
+	slow   int // that took longer than waitedForDatabase
+}
+
+// startLoad asks perSecond times a second, whether or not answers come.
+func startLoad(services []*process, perSecond int, prices ...float64) *load {
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	l := &load{prices: prices, client: &http.Client{Transport: transport}, stop: make(chan struct{})}
+	for _, s := range services {
+		l.services = append(l.services, &process{t: s.t, base: s.base, client: l.client})
+	}
+	slots := make(chan struct{}, 64)
+	l.running.Go(func() {
+		ticker := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-l.stop:
+				return
+			case due := <-ticker.C:
+				slots <- struct{}{}
+				l.running.Go(func() {
+					l.ask(l.services[i%len(l.services)], due)
+					<-slots
+				})
+			}
+		}
+	})
+	return l
+}
+
+func (l *load) ask(s *process, due time.Time) {
+	price, _, err := s.predict("98115")
+	took := time.Since(due)
+	switch {
+	case err != nil:
+	case !slices.Contains(l.prices, price):
+		err = fmt.Errorf("the price is %v, by neither table: %v", price, l.prices)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took = append(l.took, took)
+	l.asked++
+	if took > waitedForDatabase {
+		l.slow++
+	}
+	if err != nil {
+		if l.failed++; l.failed <= 5 {
+			l.faults = append(l.faults, err.Error())
+		}
+	}
+}
+
+// lap describes the requests since the last lap.
+func (l *load) lap() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	took := l.took
+	l.took = nil
+	if len(took) == 0 {
+		return "no requests"
+	}
+	slices.Sort(took)
+	at := func(share float64) time.Duration {
+		return took[int(share*float64(len(took)-1))].Round(10 * time.Microsecond)
+	}
+	return fmt.Sprintf("%d requests, p50 %v, p99 %v, most %v", len(took), at(0.5), at(0.99), at(1))
+}
+
+// end stops asking and fails the test if a request failed, or if more were
+// slow than a busy machine explains.
+func (l *load) end(t *testing.T) {
+	t.Helper()
+	close(l.stop)
+	l.running.Wait()
+	l.client.CloseIdleConnections()
+	if l.slow > l.asked/100 {
+		t.Errorf("%d of %d requests took more than %v: they wait for the database", l.slow, l.asked, waitedForDatabase)
+	}
+	if l.failed > 0 {
+		t.Errorf("%d requests failed: %s", l.failed, strings.Join(l.faults, "\n"))
+	}
+}
+
+// flatFigures writes a file of ten areas around 98115 with v in every column.
+func flatFigures(t *testing.T, v float32) string {
+	t.Helper()
+	zipcodes, areas := make([]house.Zipcode, 10), make([]demographics.Area, 10)
+	for i := range zipcodes {
+		zipcodes[i] = house.Zipcode(98110 + i)
+		for c := range areas[i] {
+			areas[i][c] = v
+		}
+	}
+	table, err := demographics.NewTable(zipcodes, areas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := table.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "figures.csv")
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestNoRequestFailsWhateverTheDatabaseDoes hangs, kills, exhausts and locks
+// the database and imports tables while houses are valued. With FAULTS=long
+// it is three services at 500 requests a second for two minutes.
+func TestNoRequestFailsWhateverTheDatabaseDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for many timeouts")
+	}
+	count, perSecond, hold := 1, 100, time.Duration(0)
+	if os.Getenv("FAULTS") == "long" {
+		count, perSecond, hold = 3, 500, 7*time.Second
+	}
+	primary := storetest.NewPostgres(t, "max_connections=40")
+	replica := primary.NewReplica()
+	env := map[string]string{"DATABASE_URL": primary.URL, "DATABASE_REPLICA_URLS": replica.URL}
+	services := make([]*process, count)
+	for i := range services {
+		services[i] = startService(t, env)
+	}
+	files := []string{flatFigures(t, 10), flatFigures(t, 90)}
+	bring := func(file string) {
+		t.Helper()
+		if code, _, stderr := run(t, env, "demographics", "import", "--force", file); code != success {
+			t.Fatalf("import: %s", stderr)
+		}
+	}
+	refuse := func(what, want string) {
+		t.Helper()
+		code, _, stderr := run(t, env, "demographics", "import", "--force", files[1])
+		if code != failure || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("import while %s: code %d, %s", what, code, stderr)
+		}
+	}
+	var prices []float64
+	for _, file := range files {
+		before, _, err := services[0].predict("98115")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bring(file)
+		prices = append(prices, services[0].untilPriced("import", "98115", func(p float64, _ bool) bool { return p != before }))
+	}
+	priced := func(what string, price float64) {
+		t.Helper()
+		for _, s := range services {
+			s.untilPriced(what, "98115", func(p float64, _ bool) bool { return p == price })
+		}
+	}
+	priced("both imports", prices[1])
+
+	l := startLoad(services, perSecond, prices...)
+	defer l.end(t)
+	phase := func(what string, do func()) {
+		t.Helper()
+		do()
+		time.Sleep(hold) // the long run is as long as it is said to be
+		t.Logf("%-22s %s", what+":", l.lap())
+	}
+	become := func(what, component, status, reason string) {
+		t.Helper()
+		var longest time.Duration
+		for _, s := range services {
+			longest = max(longest, s.until(what, component, status, reason))
+		}
+		t.Logf("%-22s %s is %s after %v", what+":", component, status, longest.Round(time.Millisecond))
+	}
+	phase("quiet", func() { time.Sleep(time.Second + 3*hold) })
+	phase("import", func() { bring(files[0]); priced("import", prices[0]) })
+	phase("hung", func() {
+		primary.Hang()
+		become("hung", "postgresql", "down", "timeout")
+		refuse("it hangs", "did not answer in time")
+	})
+	phase("goes on", func() { primary.Resume(); become("goes on", "postgresql", "up", "") })
+	phase("killed", func() {
+		primary.Kill()
+		become("killed", "postgresql", "down", "unreachable")
+		refuse("it is killed", "cannot be reached")
+		late := startService(t, env)
+		late.untilPriced("a service that starts without the primary", "98115", func(p float64, _ bool) bool { return p == prices[0] })
+		late.until("without the primary", "postgresql_replicas", "up", "")
+	})
+	phase("started again", func() { primary.Start(); become("started again", "postgresql", "up", "") })
+	phase("read-only", func() {
+		primary.ReadOnly(true)
+		become("read-only", "postgresql", "down", "read_only")
+		refuse("it is read-only", "takes no change")
+	})
+	phase("no longer read-only", func() { primary.ReadOnly(false); become("no longer read-only", "postgresql", "up", "") })
+	phase("out of connections", func() {
+		release := primary.Exhaust()
+		defer release()
+		refuse("it is out of connections", "has no connection left")
+		late := startService(t, map[string]string{"DATABASE_URL": primary.URL})
+		late.until("a service that starts without connections", "postgresql", "down", "out_of_connections")
+		release()
+		late.until("connections", "postgresql", "up", "")
+		late.untilPriced("connections", "98115", func(p float64, _ bool) bool { return p == prices[0] })
+	})
+	if hold > 0 {
+		phase("replica killed", func() { replica.Kill(); become("replica killed", "postgresql_replicas", "down", "unreachable") })
+		phase("replica started", func() { replica.Start(); become("replica started", "postgresql_replicas", "up", "") })
+	}
+	phase("import at the end", func() { bring(files[1]); priced("import at the end", prices[1]) })
+}
