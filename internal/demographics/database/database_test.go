@@ -356,8 +356,21 @@ func TestAServiceReadsOnFromTheReplica(t *testing.T) {
 	}
 	want("import", running, table(t, 12, 1))
 
-	// The replica falls behind, and the service has a table that it lacks.
+	// The replica falls behind, and the service has a table that it lacks. It
+	// pauses some time after it was asked to.
+	copied := open(t, replica.URL)
+	waitFor := func(sql string) {
+		t.Helper()
+		var is bool
+		for end := time.Now().Add(30 * time.Second); !is; time.Sleep(10 * time.Millisecond) {
+			if err := copied.QueryRow(ctx, sql).Scan(&is); err != nil || time.Now().After(end) {
+				t.Fatalf("%s: %v, %v", sql, is, err)
+			}
+		}
+	}
+	waitFor("SELECT count(*) = 12 FROM zipcode_demographics")
 	replica.SQL("SELECT pg_wal_replay_pause()")
+	waitFor("SELECT pg_get_wal_replay_pause_state() = 'paused'")
 	if _, err := database.Import(ctx, pool, table(t, 11, 1), database.ImportOptions{MaxChange: 1}); err != nil {
 		t.Fatal(err)
 	}
