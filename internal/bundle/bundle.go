@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 
 	"github.com/google/renameio/v2"
 
@@ -213,8 +214,9 @@ func Builtin() (*Bundle, error) {
 	return b, nil
 }
 
-// WriteFile writes a bundle to a file, in place of any old one: whole and
-// read back, or not at all.
+// WriteFile writes a bundle to a new file: whole and read back, or not at
+// all. Where there is a file already, even one that came meanwhile, that
+// stays and the error is fs.ErrExist.
 func WriteFile(path string, c Contents) error {
 	var buffer bytes.Buffer
 	if err := Write(&buffer, c); err != nil {
@@ -223,5 +225,19 @@ func WriteFile(path string, c Contents) error {
 	if _, err := Parse(buffer.Bytes()); err != nil {
 		return fmt.Errorf("the bundle that was made cannot be read back: %w", err)
 	}
-	return renameio.WriteFile(path, buffer.Bytes(), 0o644)
+	temporary, err := renameio.TempFile("", path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = temporary.Cleanup() }()
+	if err := temporary.Chmod(0o644); err != nil {
+		return err
+	}
+	if _, err := temporary.Write(buffer.Bytes()); err != nil {
+		return err
+	}
+	if err := temporary.Sync(); err != nil {
+		return err
+	}
+	return os.Link(temporary.Name(), path) // which replaces nothing, as a rename would
 }

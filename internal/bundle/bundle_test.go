@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -308,5 +310,25 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := bundle.Parse(data); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAVersionIsNeverReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bundle")
+	if err := bundle.WriteFile(path, bundletest.Contents(t, "t-1", 1)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bundle.WriteFile(path, bundletest.Contents(t, "t-1", 2)); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v, want one that the file exists", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the bundle was replaced: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

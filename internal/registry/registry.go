@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"housing/internal/bundle"
 )
@@ -53,8 +54,14 @@ func (f *Folder) Versions() ([]string, error) {
 	}
 	var versions []string
 	for _, entry := range entries {
-		if _, err := f.Path(entry.Name()); err == nil {
+		if bundle.CheckVersion(entry.Name()) != nil {
+			continue
+		}
+		switch _, err := f.Path(entry.Name()); {
+		case err == nil:
 			versions = append(versions, entry.Name())
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, syscall.ENOTDIR):
+			return nil, err // one that is there and cannot be read
 		}
 	}
 	return versions, nil
@@ -74,7 +81,7 @@ func (f *Folder) Path(version string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("version %s: %w", version, err)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("version %s: %s is not a file", version, path)
+		return "", fmt.Errorf("version %s: %s is not a file: %w", version, path, ErrNotFound)
 	}
 	return path, nil
 }

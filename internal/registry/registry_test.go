@@ -95,3 +95,23 @@ func ExampleFolder_Path() {
 	fmt.Println(err)
 	// Output: version kc-2 in .: no such version
 }
+
+// TestAVersionThatCannotBeReadIsNotPassedOver holds that an older version is
+// never served in silence because the newest cannot be read.
+func TestAVersionThatCannotBeReadIsNotPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	loop := filepath.Join(dir, "v2", "bundle")
+	if err := os.Mkdir(filepath.Dir(loop), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if versions, err := folder.Versions(); err == nil || !strings.Contains(err.Error(), "v2") {
+		t.Errorf("versions %v, error %v; want one that names v2", versions, err)
+	}
+}
