@@ -22,7 +22,7 @@ var rooms = []struct{ name, job string }{
 	{"features", "house and area to row"},
 	{"demographics", "census figures by zipcode"},
 	{"house", "the fields of a house"},
-	{"store", "connections to PostgreSQL that recover by themselves"},
+	{"store", "connections to PostgreSQL and Redis that recover by themselves"},
 	{"telemetry", "metrics and logs"},
 	{"config", "settings"},
 	{"buildinfo", "which build this is"},

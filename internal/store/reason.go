@@ -25,6 +25,7 @@ const (
 	Authentication   Reason = "authentication"
 	OutOfConnections Reason = "out_of_connections"
 	ReadOnly         Reason = "read_only" // it answers, and takes no change
+	Full             Reason = "full"      // it answers, and has no room
 	Permission       Reason = "permission"
 	Other            Reason = "error"
 )
@@ -51,6 +52,9 @@ func ReasonOf(err error) Reason {
 	var server *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var network net.Error
+	if reason, refused := redisReason(err); refused {
+		return reason
+	}
 	switch {
 	case err == nil:
 		return ""

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/sony/gobreaker/v2"
+)
+
+// RedisBudget is how long a call that a request waits for may take.
+const RedisBudget = 5 * time.Millisecond
+
+// Bounds of the connections to Redis. A server that hangs is seen to after at
+// most probeEvery, a quarter more, and redisProbeTimeout: 3.5 s. Requests stop
+// asking it sooner, after breakerFailures of them found it too slow.
+const (
+	redisProbeTimeout = time.Second
+	redisCalls        = 256 // under way at once; one more fails at once
+	redisBuffer       = 32 << 10
+	redisRing         = 9 // 512 commands wait for one connection at most
+	breakerFailures   = 3 // one after the other
+	breakerRequests   = 20
+	breakerInterval   = 10 * time.Second
+	breakerOpen       = time.Second // then one request tries
+	topologyEvery     = 5 * time.Second
+	probeKeys         = 16 // of a cluster, so that some meet each of its shards
+	probeTTL          = 10 * time.Second
+)
+
+// Redis is one server, those that Sentinels name, or a cluster. A call that
+// fails costs its caller little: none waits longer than its budget, and while
+// the server is known to be away none waits at all.
+type Redis struct {
+	option     rueidis.ClientOption
+	dependency *Dependency
+	client     atomic.Pointer[rueidis.Client] // nil until it first connected
+	breaker    *gobreaker.CircuitBreaker[struct{}]
+	slots      chan struct{} // holds a token for each call under way
+	check      chan struct{} // asks for a probe now
+	calls      sync.WaitGroup
+	probeName  string
+}
+
+// ErrAway is the error of a call that was not made, as the server is known to
+// be away, slow or busy.
+var ErrAway = errors.New("Redis is not asked: it is away or too slow")
+
+// OpenRedis returns a connection by a URL, which need not answer yet; Run
+// makes it. caFile, if not "", names certificates in PEM that the server's is
+// checked against in place of the system's. Errors name no password.
+//
+// The URL is redis://user:password@host:6379/0, with rediss for TLS;
+// ?addr=host2:6379 names further nodes of a cluster; with
+// ?master_set=NAME the hosts are Sentinels.
+func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
+	option, err := rueidis.ParseURL(url)
+	if err != nil {
+		// The library's error may repeat the password.
+		return nil, errors.New("must be a URL such as redis://user:password@host:6379/0, rediss:// for TLS, with ?addr=host2:6379 for further nodes of a cluster and ?master_set=NAME for Sentinels")
+	}
+	if caFile != "" {
+		if option.TLSConfig == nil {
+			return nil, errors.New("names certificates, and the URL does not ask for TLS: let it begin with rediss://")
+		}
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, err
+		}
+		option.TLSConfig.RootCAs = x509.NewCertPool()
+		if !option.TLSConfig.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM", caFile)
+		}
+	}
+	option.ClientName = "housing"
+	option.DisableCache = true // what we keep never changes under its key
+	option.DisableRetry = true
+	option.AlwaysPipelining = true // a call that is given up leaves the connection to the others
+	option.PipelineMultiplex = -1  // one connection to a server
+	option.Dialer.Timeout = redisProbeTimeout
+	option.ConnWriteTimeout = redisProbeTimeout
+	option.RingScaleEachConn = redisRing
+	option.ReadBufferEachConn, option.WriteBufferEachConn = redisBuffer, redisBuffer
+	option.ClusterOption.ShardsRefreshInterval = topologyEvery
+	option.ClusterOption.MaxMovedRedirections = 3
+	if option.Sentinel.MasterSet != "" {
+		option.Sentinel.Dialer = option.Dialer
+		option.Sentinel.TLSConfig = option.TLSConfig
+		option.Sentinel.TopologyRefreshInterval = topologyEvery
+	}
+	r := &Redis{
+		option:     option,
+		dependency: d,
+		slots:      make(chan struct{}, redisCalls),
+		check:      make(chan struct{}, 1),
+		probeName:  "housing:probe:" + strconv.FormatUint(rand.Uint64(), 36) + ":",
+	}
+	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:     d.Name,
+		Interval: breakerInterval,
+		Timeout:  Jitter(breakerOpen),
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= breakerFailures || c.Requests >= breakerRequests && 2*c.TotalFailures >= c.Requests
+		},
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			if to == gobreaker.StateOpen {
+				r.probeSoon()
+			}
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errCallerGone) },
+	})
+	return r, nil
+}
+
+// Password returns the password of the URL, "" if it has none.
+func (r *Redis) Password() string { return r.option.Password }
+
+// State returns how Redis is.
+func (r *Redis) State() State { return r.dependency.State() }
+
+// Run connects and probes until ctx ends, one probe at a time and at times
+// that the processes of a fleet do not share; then it closes the connections.
+func (r *Redis) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.probe(ctx); ctx.Err() == nil {
+			r.dependency.Report(err)
+		}
+		timer := time.NewTimer(Jitter(probeEvery))
+		select {
+		case <-timer.C:
+		case <-r.check:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	if client := r.client.Swap(nil); client != nil {
+		(*client).Close()
+	}
+	r.calls.Wait()
+}
+
+func (r *Redis) probeSoon() {
+	select {
+	case r.check <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// probe connects if there is no connection, and sees that a small entry can be
+// written: a server that is full or read-only answers, and keeps nothing.
+func (r *Redis) probe(ctx context.Context) error {
+	client := r.client.Load()
+	if client == nil {
+		made, err := rueidis.NewClient(r.option)
+		if err != nil {
+			return explainRedis(err)
+		}
+		client = &made
+		r.client.Store(client)
+	}
+	keys := 1
+	if (*client).Mode() == rueidis.ClientModeCluster {
+		keys = probeKeys
+	}
+	commands := make([]rueidis.Completed, keys)
+	for i := range commands {
+		commands[i] = (*client).B().Set().Key(r.probeName + strconv.Itoa(i)).Value("1").Px(probeTTL).Build()
+	}
+	results, err := within(r, ctx, *client, redisProbeTimeout, func(ctx context.Context, c rueidis.Client) ([]rueidis.RedisResult, error) {
+		return c.DoMulti(ctx, commands...), nil
+	})
+	for _, result := range results {
+		err = errors.Join(err, result.Error())
+	}
+	return explainRedis(err)
+}
+
+// errCallerGone is the error of a call whose caller did not wait for it: it
+// says nothing about the server.
+var errCallerGone = errors.New("the caller is gone")
+
+// ask makes a call within a budget, if the server is known to answer.
+func ask[T any](r *Redis, ctx context.Context, budget time.Duration, call func(context.Context, rueidis.Client) (T, error)) (answer T, err error) {
+	client := r.client.Load()
+	if client == nil || r.dependency.State().Status != Up {
+		return answer, ErrAway
+	}
+	_, err = r.breaker.Execute(func() (struct{}, error) {
+		answer, err = within(r, ctx, *client, budget, call)
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", errCallerGone, ctx.Err())
+		}
+		return struct{}{}, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = ErrAway
+	}
+	return answer, err
+}
+
+// within makes a call on a goroutine of its own, so that nothing in the
+// client's library can hold the caller longer than the budget.
+func within[T any](r *Redis, ctx context.Context, client rueidis.Client, budget time.Duration, call func(context.Context, rueidis.Client) (T, error)) (answer T, err error) {
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		return answer, ErrAway
+	}
+	type outcome struct {
+		answer T
+		err    error
+	}
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	done := make(chan outcome, 1)
+	r.calls.Go(func() {
+		defer cancel()
+		answer, err := call(ctx, client)
+		<-r.slots
+		done <- outcome{answer, err}
+	})
+	select {
+	case o := <-done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
+}
