@@ -15,6 +15,8 @@ var rooms = []struct{ name, job string }{
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
 	{"valuer", "the models that are running"},
+	{"ratelimit", "how often a client may ask"},
+	{"cache", "prices and bundles that were had before"},
 	{"registry", "versions and where they lie"},
 	{"bundle", "a model as bytes"},
 	{"model", "train, value, evaluate"},

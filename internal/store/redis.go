@@ -219,9 +219,9 @@ func within[T any](r *Redis, ctx context.Context, client rueidis.Client, budget 
 		err    error
 	}
 	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
 	done := make(chan outcome, 1)
 	r.calls.Go(func() {
-		defer cancel()
 		answer, err := call(ctx, client)
 		<-r.slots
 		done <- outcome{answer, err}

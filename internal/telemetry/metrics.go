@@ -43,6 +43,8 @@ const (
 	httpInFlight       = "http_requests_in_flight"
 	dependencyUp       = "dependency_up"
 	demographicsInfo   = "demographics_info"
+	cacheRequests      = "cache_requests_total"
+	rateLimited        = "rate_limited_requests_total"
 )
 
 var (
@@ -64,6 +66,8 @@ var table = []Spec{
 	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
 	{Name: demographicsInfo, Type: Gauge, Labels: []string{"sha256", "source"}, Help: "1 for the table of demographics that is used; source is model, csv or postgresql."},
 	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
+	{Name: cacheRequests, Type: Counter, Labels: []string{"cache", "result"}, Help: "Entries that were looked for; cache is prices_memory, prices_redis or bundles_redis, result is hit, miss, refused (it had been tampered with) or error."},
+	{Name: rateLimited, Type: Counter, Labels: []string{"limiter"}, Help: "Requests that were refused as their client sent too many; limiter is shared (Redis knew) or local."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -79,6 +83,8 @@ type Metrics struct {
 	HTTPInFlight        prometheus.Gauge
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
+	cacheRequests       *prometheus.CounterVec
+	rateLimited         *prometheus.CounterVec
 	modelInfo           *prometheus.GaugeVec
 	demographicsInfo    *prometheus.GaugeVec
 	dependencyUp        *prometheus.GaugeVec
@@ -110,6 +116,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
+		cacheRequests:       counter(cacheRequests),
+		rateLimited:         counter(rateLimited),
 		modelInfo:           gauge(modelInfo),
 		demographicsInfo:    gauge(demographicsInfo),
 		dependencyUp:        gauge(dependencyUp),
@@ -178,6 +186,20 @@ func (m *Metrics) SetDemographics(source, sha256 string) {
 // DependencyUp returns the gauge of a system outside.
 func (m *Metrics) DependencyUp(name string) prometheus.Gauge {
 	return m.dependencyUp.WithLabelValues(name)
+}
+
+// Cache holds the metrics of one cache, looked up once.
+type Cache struct{ Hit, Miss, Refused, Error prometheus.Counter }
+
+// Cache returns the metrics of a cache.
+func (m *Metrics) Cache(name string) Cache {
+	result := func(result string) prometheus.Counter { return m.cacheRequests.WithLabelValues(name, result) }
+	return Cache{Hit: result("hit"), Miss: result("miss"), Refused: result("refused"), Error: result("error")}
+}
+
+// RateLimited returns the count of requests that a limiter refused.
+func (m *Metrics) RateLimited(limiter string) prometheus.Counter {
+	return m.rateLimited.WithLabelValues(limiter)
 }
 
 // ObserveHTTP counts one answered request. The route must be a registered

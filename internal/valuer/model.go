@@ -1,12 +1,17 @@
 package valuer
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"housing/internal/bundle"
+	"housing/internal/cache"
 	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/model"
@@ -51,10 +56,33 @@ func FromBundle(b *bundle.Bundle) Model {
 	}
 }
 
-// running is a model with its metrics, looked up once.
+// running is a model with what is looked up or computed once.
 type running struct {
 	Model
 	metrics telemetry.Prediction
+	scope   [sha256.Size]byte // hash of what all keys of the cache depend on
+}
+
+// start returns the model as it runs.
+func start(m Model, metrics telemetry.Prediction) *running {
+	table := m.Demographics.Digest()
+	return &running{Model: m, metrics: metrics, scope: sha256.Sum256(append([]byte(m.Digest+"\n"), table[:]...))}
+}
+
+// key returns the key of a house's price in the cache: a hash of all that the
+// price depends on. Every unknown value is the same one.
+func (r *running) key(h *house.House) cache.Key {
+	var text [sha256.Size + 8*house.NumFields + 4]byte
+	b := append(text[:0], r.scope[:]...)
+	for _, v := range h.Values {
+		bits := math.Float64bits(v + 0) // +0 and -0 are one number
+		if v != v {
+			bits = math.MaxUint64
+		}
+		b = binary.LittleEndian.AppendUint64(b, bits)
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(h.Date))
+	return sha256.Sum256(b)
 }
 
 // Use makes m the running model; calls that are under way finish with the
@@ -72,7 +100,7 @@ func (v *Valuer) Use(m Model, loaded time.Duration) error {
 	m.Since = time.Now().UTC()
 	v.change.Lock()
 	defer v.change.Unlock()
-	v.running.Store(&running{Model: m, metrics: v.metrics.Prediction(m.Manifest.Version, Primary)})
+	v.running.Store(start(m, v.metrics.Prediction(m.Manifest.Version, Primary)))
 	v.metrics.SetModel(m.Manifest.Version, m.Digest)
 	v.showDemographics(&m)
 	v.metrics.ModelLoadTime.Set(loaded.Seconds())
@@ -89,10 +117,10 @@ func (v *Valuer) UseDemographics(table *demographics.Table, source string) error
 	if r == nil {
 		return ErrNoModel
 	}
-	changed := *r
+	changed := r.Model
 	changed.Demographics, changed.DemographicsSource = table, source
-	v.running.Store(&changed)
-	v.showDemographics(&changed.Model)
+	v.running.Store(start(changed, r.metrics))
+	v.showDemographics(&changed)
 	return nil
 }
 
@@ -107,4 +135,22 @@ func (v *Valuer) Model() *Model {
 		return &r.Model
 	}
 	return nil
+}
+
+// measured is how many valuations Measure takes the median of.
+const measured = 25
+
+// Measure returns how long valuing one house takes: the median of some, of
+// which the first ones warm the model up.
+func (m *Model) Measure(example house.House) time.Duration {
+	houses := []house.House{example}
+	var prices []float64
+	took := make([]time.Duration, measured)
+	for i := range took {
+		start := time.Now()
+		prices = m.Pricer.Prices(prices[:0], houses, m.Demographics)
+		took[i] = time.Since(start)
+	}
+	slices.Sort(took)
+	return took[measured/2]
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"housing/internal/cache"
 	"housing/internal/house"
 	"housing/internal/telemetry"
 )
@@ -34,6 +35,7 @@ type Options struct {
 	Queue   int                // calls that may wait for a worker; 0 is 64 for each
 	Metrics *telemetry.Metrics // required
 	Log     *slog.Logger       // required
+	Cache   *cache.Prices      // of prices that were computed before; nil is none
 }
 
 // Valuer values houses with the running model. Make one with [New]; it is
@@ -46,6 +48,7 @@ type Valuer struct {
 	queue   int64
 	metrics *telemetry.Metrics
 	log     *slog.Logger
+	cache   *cache.Prices
 }
 
 // New returns a valuer without a model; give it one with [Valuer.Use].
@@ -61,6 +64,7 @@ func New(o Options) *Valuer {
 		queue:   int64(o.Queue),
 		metrics: o.Metrics,
 		log:     o.Log,
+		cache:   o.Cache,
 	}
 }
 
@@ -86,11 +90,7 @@ func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House,
 		return Answer{}, ErrUnknownVersion
 	}
 	start := time.Now()
-	if err := v.acquire(ctx); err != nil {
-		return Answer{}, err
-	}
-	prices, err := v.price(r, dst, houses)
-	<-v.workers
+	prices, err := v.prices(ctx, r, dst, houses)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -109,6 +109,49 @@ func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House,
 		r.metrics.Price.Observe(price)
 	}
 	return answer, nil
+}
+
+// prices appends the price of each house to dst[:0], from the cache or a
+// worker.
+func (v *Valuer) prices(ctx context.Context, r *running, dst []float64, houses []house.House) ([]float64, error) {
+	if v.cache == nil || !v.cache.On() {
+		return v.work(ctx, r, dst, houses)
+	}
+	keys := keySlices.Get().(*[]cache.Key)
+	defer func() {
+		if cap(*keys) <= keptKeys {
+			keySlices.Put(keys)
+		}
+	}()
+	*keys = (*keys)[:0]
+	for i := range houses {
+		*keys = append(*keys, r.key(&houses[i]))
+	}
+	return v.cache.Value(ctx, dst, *keys, func(ctx context.Context, missing []int) ([]float64, error) {
+		if len(missing) == len(houses) {
+			return v.work(ctx, r, nil, houses)
+		}
+		some := make([]house.House, len(missing))
+		for n, i := range missing {
+			some[n] = houses[i]
+		}
+		return v.work(ctx, r, nil, some)
+	})
+}
+
+// keySlices are used again by the next call; larger ones than keptKeys are
+// given back.
+var keySlices = sync.Pool{New: func() any { return new([]cache.Key) }}
+
+const keptKeys = 2000
+
+// work values the houses on a worker.
+func (v *Valuer) work(ctx context.Context, r *running, dst []float64, houses []house.House) ([]float64, error) {
+	if err := v.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-v.workers }()
+	return v.price(r, dst, houses)
 }
 
 // acquire takes a worker, and waits for one if it may.
