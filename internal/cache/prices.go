@@ -210,17 +210,18 @@ func (p *Prices) fetch(ctx context.Context, prices []float64, keys []Key, indice
 const (
 	choiceSamples = 25
 	choiceRetry   = 2 * time.Second
+	choiceFactor  = 2 // asking pays if half of the requests hit
 )
 
-// Choose turns the cache off, and on again only if asking Redis for a price is
-// quicker than computing one, which takes valuing: else a hit there gains
-// nothing, and what most requests do, to miss, costs twice. It waits until
-// Redis answers, or ctx ends, and logs what it measured.
+// Choose turns the cache off, and on again only if asking Redis for a price
+// takes less than half the time of computing one, which is valuing: who misses
+// pays for both. It waits until Redis answers, or ctx ends, and logs what it
+// measured.
 func (p *Prices) Choose(ctx context.Context, valuing time.Duration, log *slog.Logger) {
 	p.off.Store(true)
 	for {
 		if asking, ok := p.measure(ctx); ok {
-			p.off.Store(asking >= valuing)
+			p.off.Store(choiceFactor*asking >= valuing)
 			log.Info("response_cache", "on", p.On(), "asking_us", microseconds(asking), "valuing_us", microseconds(valuing))
 			return
 		}

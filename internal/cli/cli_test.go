@@ -187,7 +187,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--max-records=0"}, nil, badUsage},
 		{[]string{"serve"}, map[string]string{"MAX_RECORDS": "0"}, badUsage},
 		{[]string{"serve"}, map[string]string{"LISTEN": "0.0.0.0:0"}, badUsage},
-		{[]string{"serve"}, map[string]string{"REDIS_URL": "redis://x"}, badUsage},
+		{[]string{"serve"}, map[string]string{"REDIS_URL": "http://x"}, badUsage},
 		{[]string{"predict", "--in", "houses.csv"}, nil, badUsage},
 		{[]string{"predict", "--in", "houses.parquet", "--out", "prices.csv"}, nil, badUsage},
 		{[]string{"predict", "--in", "none.csv", "--out", "prices.csv"}, nil, failure},

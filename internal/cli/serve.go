@@ -13,6 +13,7 @@ import (
 	"housing/internal/bundle"
 	"housing/internal/config"
 	"housing/internal/demographics"
+	"housing/internal/house"
 	"housing/internal/httpapi"
 	"housing/internal/registry"
 	"housing/internal/telemetry"
@@ -42,6 +43,14 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	log := telemetry.NewLogger(p.stderr, slog.Level(c.LogLevel), format)
 
+	metrics := prometheus.NewRegistry()
+	named := telemetry.NewMetrics(metrics)
+	redis, err := c.openRedis(named, log)
+	if err != nil {
+		return err
+	}
+	defer redis.stop()
+	redis.start(p.ctx)
 	start := time.Now()
 	b, err := c.openModel()
 	if err != nil {
@@ -61,11 +70,12 @@ func (c *serveCommand) Run(p *program) (err error) {
 		}
 		model.DemographicsSource = "csv"
 	}
-	metrics := prometheus.NewRegistry()
-	named := telemetry.NewMetrics(metrics)
-	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log})
+	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
 	if err := v.Use(model, time.Since(start)); err != nil {
 		return err
+	}
+	if c.ResponseCache == config.CacheAuto {
+		redis.choose(model.Measure(house.Example()))
 	}
 	database, err := c.openDatabase(v, named, log)
 	if err != nil {
@@ -77,13 +87,14 @@ func (c *serveCommand) Run(p *program) (err error) {
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: database.dependencies,
+		Dependencies: append(redis.dependencies, database.dependencies...),
+		Limiter:      redis.limiter, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {
 		return err
 	}
-	facts := []any{"address", listener.Addr().String(), "model_version", model.Manifest.Version, "sha256", model.Digest}
+	facts := []any{"address", listener.Addr().String(), "model_version", model.Manifest.Version, "sha256", model.Digest, "rate_limit", c.ClientRate().String()}
 	if c.OpsListen != "" {
 		if server.Ops, err = listen("OPS_LISTEN", c.OpsListen); err != nil {
 			return errors.Join(err, listener.Close())

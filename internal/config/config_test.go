@@ -36,13 +36,15 @@ func read(args []string, pairs ...string) (*Serve, error) {
 	return &s, s.Check()
 }
 
+var redisDefaults = Redis{ModelCacheTTL: Period(time.Hour), ResponseCache: CacheAuto, ResponseCacheTTL: Period(time.Minute)}
+
 func TestDefaults(t *testing.T) {
 	s, err := read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, MaxBodyBytes: 1 << 20, MaxRecords: 1000,
-		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo)}
+		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Redis: redisDefaults, Limits: Limits{RateLimitCost: PerRequest}}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -56,7 +58,8 @@ func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, MaxBodyBytes: 512_000, MaxRecords: 8, AllowAnonymous: true,
-		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text"}
+		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
+		Redis: redisDefaults, Limits: Limits{RateLimitCost: PerRequest}}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -138,11 +141,8 @@ func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
 	}{
 		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", true},
 		{"TLS_CERT_FILE=a.pem", true},
-		{"REDIS_URL=redis://u:hunter2@h", true},
+		{"REDIS_URL=redis://u:hunter2@h", false},
 		{"DATABASE_URL=postgres://u:hunter2@h/d", false},
-		{"RATE_LIMIT=100/minute", true},
-		{"RATE_LIMIT=off", false},
-		{"RESPONSE_CACHE_TTL=0", false},
 		{"JWT_SECRET=", false},
 		{"PATH=/bin", false},
 	} {

@@ -10,6 +10,8 @@ import (
 type Serve struct {
 	Network
 	Database
+	Redis
+	Limits
 	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
@@ -34,6 +36,9 @@ func (s *Serve) Check() error {
 	if err := s.Database.Check(); err != nil {
 		return err
 	}
+	if err := s.Redis.Check(); err != nil {
+		return err
+	}
 	if !s.Listen.Loopback() && !s.AllowAnonymous {
 		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
 			"%q is reachable from other machines and this service has no authentication: set ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
@@ -42,6 +47,18 @@ func (s *Serve) Check() error {
 		return &Error{Source: "OPS_LISTEN", Problem: fmt.Sprintf("%q is the address of LISTEN: choose another port, or leave OPS_LISTEN out", s.OpsListen)}
 	}
 	return nil
+}
+
+// ClientRate returns how often a client may ask for prices, zero for as often
+// as it likes: as set; else not limited where only this machine can ask.
+func (s *Serve) ClientRate() Rate {
+	switch {
+	case s.RateLimit.given:
+		return s.RateLimit
+	case s.Listen.Loopback():
+		return Rate{}
+	}
+	return DefaultRate
 }
 
 // Loopback says whether only this machine can reach the address.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,12 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"housing/internal/house"
+	"housing/internal/ratelimit"
 	"housing/internal/store"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
 
-// Options are what an [API] needs; all but Now are required.
+// Options are what an [API] needs; those after Now, and it, may be left out.
 type Options struct {
 	Valuer       *valuer.Valuer
 	Metrics      *telemetry.Metrics
@@ -29,6 +31,10 @@ type Options struct {
 	Dependencies []*store.Dependency // systems outside that the settings ask for
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now
+
+	Limiter        *ratelimit.Limiter // of requests for prices; nil limits none
+	LimitRecords   bool               // a request counts as its houses, not as one
+	TrustedProxies []netip.Prefix     // whose X-Forwarded-For is believed
 }
 
 // API answers the requests of the service. Make one with [New].
@@ -37,6 +43,7 @@ type API struct {
 	full, minimal house.Decoder
 	sampler       telemetry.Sampler
 	draining      atomic.Bool
+	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
 	documents     func() (documents, error) // made when first asked for
 	handler       http.Handler
@@ -56,6 +63,10 @@ func New(o Options) *API {
 		full:    house.Decoder{Required: house.RequiredFields, Allowed: house.AllFields, MaxRecords: o.MaxRecords, Now: o.Now},
 		minimal: house.Decoder{Required: house.MinimalFields, Allowed: house.MinimalFields, MaxRecords: o.MaxRecords, Now: o.Now},
 		sampler: telemetry.Sampler{Limit: eventsPerSecond},
+	}
+	if o.Limiter != nil {
+		l := o.Limiter.Limit
+		a.limitPolicy = []string{fmt.Sprintf(`"default";q=%d;w=%d`, l.Requests, seconds(l.Period))}
 	}
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)

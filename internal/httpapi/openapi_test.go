@@ -148,6 +148,8 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 	broken := newAPI(t, func(s *setup) {
 		s.model.Pricer = pricer(func([]float64, []house.House) []float64 { panic("a mistake") })
 	})
+	exhausted := limited(t, 1, nil)
+	ask(exhausted, "POST", "/v1/predict", "{}")
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
 	for path, item := range d.Paths {
 		for method, op := range item {
@@ -171,7 +173,7 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 					t.Errorf("%s %s %s is %s, described is %s", method, path, status, kind, described)
 				}
 			}
-			for _, api := range []*API{a, without, broken} {
+			for _, api := range []*API{a, without, broken, exhausted} {
 				reach(ask(api, method, path, example))
 			}
 			if media != "" {

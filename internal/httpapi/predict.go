@@ -63,11 +63,21 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 	if err != nil {
 		return answer, err
 	}
+	if !a.LimitRecords {
+		if err := a.limit(x, r, 1); err != nil {
+			return answer, err
+		}
+	}
 	if w.body, err = a.readBody(w.body, x, r); err != nil {
 		return answer, err
 	}
 	if w.houses, err = d.Records(w.houses, w.body); err != nil {
 		return answer, err
+	}
+	if a.LimitRecords {
+		if err := a.limit(x, r, len(w.houses)); err != nil {
+			return answer, err
+		}
 	}
 	if answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, version); err == nil {
 		w.prices = answer.Prices

@@ -1,50 +1,11 @@
 package ratelimit
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
-)
+import "time"
 
-// Limit is how much a client may ask. The zero value sets no limit.
+// Limit is how much a client may ask: 1 to 1,000,000 requests in a period.
 type Limit struct {
 	Requests int64
 	Period   time.Duration
-}
-
-// periods are the words for a Period.
-var periods = []struct {
-	name string
-	time time.Duration
-}{{"second", time.Second}, {"minute", time.Minute}, {"hour", time.Hour}}
-
-// maxRequests bounds a limit, so that its arithmetic cannot overflow.
-const maxRequests = 1_000_000
-
-// ParseLimit reads a limit such as 100/minute; "off" is none.
-func ParseLimit(text string) (Limit, error) {
-	if text == "off" {
-		return Limit{}, nil
-	}
-	count, per, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseInt(count, 10, 32)
-	for _, p := range periods {
-		if per == p.name && err == nil && 1 <= n && n <= maxRequests {
-			return Limit{Requests: n, Period: p.time}, nil
-		}
-	}
-	return Limit{}, fmt.Errorf("%q is not a limit: want 100/minute, N/second, N/hour with N up to %d, or off", text, maxRequests)
-}
-
-// String returns the limit as ParseLimit reads it.
-func (l Limit) String() string {
-	for _, p := range periods {
-		if l.Requests > 0 && l.Period == p.time {
-			return fmt.Sprintf("%d/%s", l.Requests, p.name)
-		}
-	}
-	return "off"
 }
 
 // interval is the time in which one request refills.

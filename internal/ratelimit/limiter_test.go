@@ -31,21 +31,6 @@ func newLimiter(t testing.TB, limit Limit, shared Shared) *Limiter {
 	return l
 }
 
-func TestParseLimit(t *testing.T) {
-	for text, want := range map[string]Limit{
-		"100/minute": {100, time.Minute}, "1/second": {1, time.Second}, "1000000/hour": {1_000_000, time.Hour}, "off": {},
-	} {
-		if got, err := ParseLimit(text); err != nil || got != want || got.String() != text {
-			t.Errorf("%s: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "100", "100/day", "0/minute", "-1/minute", "1000001/hour", "1.5/second", "a/minute", "100/minute/minute"} {
-		if got, err := ParseLimit(text); err == nil {
-			t.Errorf("%q is %v", text, got)
-		}
-	}
-}
-
 func TestAClientMaySendTheWholeLimitAndThenAsItRefills(t *testing.T) {
 	limit := Limit{100, time.Minute}
 	var tat time.Duration
@@ -230,7 +215,7 @@ func TestTheScriptSaysWhatTheAlgorithmSays(t *testing.T) {
 }
 
 func BenchmarkAllow(b *testing.B) {
-	l := newLimiter(b, Limit{maxRequests, time.Second}, nil)
+	l := newLimiter(b, Limit{1_000_000, time.Second}, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Allow(b.Context(), "client", 1)

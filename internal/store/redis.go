@@ -48,6 +48,7 @@ type Redis struct {
 	check      chan struct{} // asks for a probe now
 	calls      sync.WaitGroup
 	probeName  string
+	probed     chan struct{} // closed once it is known how the server is
 }
 
 // ErrAway is the error of a call that was not made, as the server is known to
@@ -101,6 +102,7 @@ func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
 		dependency: d,
 		slots:      make(chan struct{}, redisCalls),
 		check:      make(chan struct{}, 1),
+		probed:     make(chan struct{}),
 		probeName:  "housing:probe:" + strconv.FormatUint(rand.Uint64(), 36) + ":",
 	}
 	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
@@ -126,12 +128,17 @@ func (r *Redis) Password() string { return r.option.Password }
 // State returns how Redis is.
 func (r *Redis) State() State { return r.dependency.State() }
 
+// Probed is closed once Run has found out how the server is.
+func (r *Redis) Probed() <-chan struct{} { return r.probed }
+
 // Run connects and probes until ctx ends, one probe at a time and at times
 // that the processes of a fleet do not share; then it closes the connections.
 func (r *Redis) Run(ctx context.Context) {
+	var once sync.Once
 	for ctx.Err() == nil {
 		if err := r.probe(ctx); ctx.Err() == nil {
 			r.dependency.Report(err)
+			once.Do(func() { close(r.probed) })
 		}
 		timer := time.NewTimer(Jitter(probeEvery))
 		select {

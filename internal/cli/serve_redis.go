@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"housing/internal/cache"
+	"housing/internal/config"
+	"housing/internal/ratelimit"
+	"housing/internal/store"
+	"housing/internal/telemetry"
+)
+
+// firstProbe is how long a start waits to know how Redis is, as a bundle may
+// lie there. Without it the service starts all the same.
+const firstProbe = 500 * time.Millisecond
+
+// servedRedis is what a service keeps in Redis, or, where the settings name
+// none, in memory.
+type servedRedis struct {
+	dependencies []*store.Dependency
+	redis        *store.Redis // nil without one
+	prices       *cache.Prices
+	limiter      *ratelimit.Limiter
+	log          *slog.Logger
+	ctx          context.Context // of what runs aside
+	end          context.CancelFunc
+	running      sync.WaitGroup
+}
+
+// openRedis connects to the Redis of the settings, which need not answer yet,
+// and makes what uses it.
+func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (r *servedRedis, err error) {
+	r = &servedRedis{log: log}
+	if c.RedisURL != "" {
+		d := store.NewDependency("redis", metrics.DependencyUp("redis"), log)
+		r.dependencies = append(r.dependencies, d)
+		if r.redis, err = store.OpenRedis(string(c.RedisURL), c.RedisCAFile, d); err != nil {
+			return nil, &config.Error{Source: "REDIS_URL", Problem: err.Error()}
+		}
+	}
+	if rate := c.ClientRate(); rate.Requests > 0 {
+		limit := ratelimit.Limit{Requests: rate.Requests, Period: rate.Period}
+		var shared ratelimit.Shared
+		if r.redis != nil {
+			shared = r.redis
+		}
+		if r.limiter, err = ratelimit.New("predict", limit, shared, metrics); err != nil {
+			return nil, err
+		}
+	}
+	if r.prices, err = c.openPrices(r.redis, metrics, log); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// openPrices returns the response cache, or nil where the settings leave no
+// use for one.
+func (c *serveCommand) openPrices(redis *store.Redis, metrics *telemetry.Metrics, log *slog.Logger) (*cache.Prices, error) {
+	switch {
+	case c.ResponseCache == config.CacheOff, c.ResponseCacheTTL == 0:
+		return nil, nil
+	case c.ResponseCache == config.CacheAuto && redis == nil:
+		return nil, nil
+	}
+	o := cache.PricesOptions{TTL: time.Duration(c.ResponseCacheTTL), Metrics: metrics, Secret: string(c.ResponseCacheSecret)}
+	if redis != nil {
+		o.Remote = redis
+		if o.Secret == "" {
+			o.Secret = redis.Password()
+		}
+		if o.Secret == "" {
+			log.Warn("response_cache", "problem", "prices in Redis are sealed with no secret: who can write there can forge them; set RESPONSE_CACHE_SECRET")
+		}
+	}
+	return cache.NewPrices(o)
+}
+
+// start connects, and waits a moment to know how Redis is.
+func (r *servedRedis) start(ctx context.Context) {
+	r.ctx, r.end = context.WithCancel(ctx)
+	if r.redis == nil {
+		return
+	}
+	r.running.Go(func() { r.redis.Run(r.ctx) })
+	timer := time.NewTimer(firstProbe)
+	defer timer.Stop()
+	select {
+	case <-r.redis.Probed():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// choose lets the response cache find out, aside, whether it is worth it.
+func (r *servedRedis) choose(valuing time.Duration) {
+	if r.prices != nil {
+		r.running.Go(func() { r.prices.Choose(r.ctx, valuing, r.log) })
+	}
+}
+
+// stop ends what runs aside and closes the connections.
+func (r *servedRedis) stop() {
+	if r.end != nil {
+		r.end()
+	}
+	r.running.Wait()
+	if r.prices != nil {
+		r.prices.Close()
+	}
+	if r.limiter != nil {
+		r.limiter.Close()
+	}
+}
