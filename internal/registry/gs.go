@@ -33,11 +33,12 @@ type gsBucket struct {
 // default ones; a server without TLS, as an emulator is, gets none.
 func openGS(ctx context.Context, at location) (*gsBucket, error) {
 	b := &gsBucket{
-		transport: newTransport(),
+		transport: &http.Transport{},
 		endpoint:  strings.TrimRight(cmp.Or(at.options["endpoint"], "https://storage.googleapis.com"), "/"),
 		bucket:    at.bucket,
 		prefix:    at.prefix,
 	}
+	impatient(b.transport)
 	b.client = &http.Client{Transport: b.transport}
 	if strings.HasPrefix(b.endpoint, "http://") {
 		return b, nil

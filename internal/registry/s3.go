@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -35,25 +36,22 @@ type s3Bucket struct {
 	prefix    string
 }
 
-// newTransport returns a transport to a bucket whose server is given up soon.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   5 * time.Second,
-		ResponseHeaderTimeout: callLimit,
-		IdleConnTimeout:       30 * time.Second,
-		MaxIdleConnsPerHost:   listAtOnce,
-		ForceAttemptHTTP2:     true,
-	}
+// impatient makes a transport give a bucket's server up soon.
+func impatient(t *http.Transport) {
+	t.Proxy = http.ProxyFromEnvironment
+	t.DialContext = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = 5 * time.Second
+	t.ResponseHeaderTimeout = callLimit
+	t.IdleConnTimeout = 30 * time.Second
+	t.MaxIdleConnsPerHost = listAtOnce
+	t.ForceAttemptHTTP2 = true
 }
 
 // openS3 returns the bucket of a location. Credentials are those that the
 // AWS command line would use.
 func openS3(ctx context.Context, at location) (*s3Bucket, error) {
-	transport := newTransport()
 	load := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithHTTPClient(&http.Client{Transport: transport}),
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(impatient)),
 		// Other servers than Amazon's do not all know the newer checksums.
 		awsconfig.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		awsconfig.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -69,7 +67,15 @@ func openS3(ctx context.Context, at location) (*s3Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
+	// The transport as it was loaded, which may know authorities of its own
+	// ($AWS_CA_BUNDLE), but one that can be closed.
+	loaded, ok := settings.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, fmt.Errorf("open %s: a client of type %T", at, settings.HTTPClient)
+	}
+	transport := loaded.GetTransport()
 	client := s3.NewFromConfig(settings, func(o *s3.Options) {
+		o.HTTPClient = &http.Client{Transport: transport}
 		if endpoint := at.options["endpoint"]; endpoint != "" {
 			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = at.options["path_style"] != "false"

@@ -156,7 +156,21 @@ func parseDocument(text []byte) (d document, err error) {
 	case d.Current.Kind() != '{':
 		return document{}, errors.New("current is not an object")
 	}
-	return d, nil
+	for i := range d.History {
+		if err := errors.Join(compact(&d.History[i].From), compact(&d.History[i].To)); err != nil {
+			return document{}, err
+		}
+	}
+	return d, compact(&d.Current)
+}
+
+// compact takes the indents out of a value, if there is one, so that values
+// can be compared as text.
+func compact(v *jsontext.Value) error {
+	if *v == nil {
+		return nil
+	}
+	return v.Compact()
 }
 
 func parseAliases(text jsontext.Value) (map[string]string, error) {
