@@ -61,7 +61,7 @@ func parseBucket(u *url.URL) (location, error) {
 	}
 	for part := range strings.SplitSeq(at.prefix, "/") {
 		if part == "." || part == ".." || part == "" && at.prefix != "" {
-			return location{}, fmt.Errorf("prefix %.80q has a part that is empty, . or ..", at.prefix)
+			return location{}, fmt.Errorf("prefix %.80q has a part that is empty or of dots alone", at.prefix)
 		}
 	}
 	if at.prefix != "" {

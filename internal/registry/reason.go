@@ -30,7 +30,10 @@ const (
 type statusError interface{ HTTPStatusCode() int }
 
 // coded is an error with a word of the server's.
-type coded interface{ ErrorCode() string }
+type coded interface {
+	ErrorCode() string
+	ErrorMessage() string
+}
 
 // codes are the words of S3 that say more than their status.
 var codes = map[string]Reason{

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -27,6 +28,12 @@ const maxKeys = 100_000
 
 // keysAtOnce is how many objects a bucket lists at a time.
 const keysAtOnce = 1000
+
+// How often a request to S3 is tried, and how long is waited in between.
+const (
+	attempts   = 3
+	maxBackoff = 300 * time.Millisecond
+)
 
 // s3Bucket is a bucket of S3, or of a server that speaks as it does.
 type s3Bucket struct {
@@ -56,6 +63,9 @@ func openS3(ctx context.Context, at location) (*s3Bucket, error) {
 		awsconfig.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		awsconfig.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 		awsconfig.WithDefaultRegion("us-east-1"),
+		awsconfig.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxBackoff })
+		}),
 	}
 	if region := at.options["region"]; region != "" {
 		load = append(load, awsconfig.WithRegion(region))
@@ -175,15 +185,13 @@ func s3Error(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.As(err, &code) && code.ErrorCode() == "NoSuchBucket" {
-		return err
+	if errors.As(err, &code) && (code.ErrorCode() == "NoSuchKey" || code.ErrorCode() == "NotFound") {
+		return errAbsent // a bucket or a user that is not there has another word
 	}
 	if errors.As(err, &status) {
 		switch status.HTTPStatusCode() {
 		case http.StatusNotModified:
 			return errUnchanged
-		case http.StatusNotFound:
-			return errAbsent
 		case http.StatusPreconditionFailed, http.StatusConflict:
 			return errTaken
 		}
@@ -191,5 +199,18 @@ func s3Error(err error) error {
 	if strings.Contains(err.Error(), "failed to refresh cached credentials") || strings.Contains(err.Error(), "get credentials") {
 		return fmt.Errorf("%w: %w", errCredentials, err)
 	}
+	if code != nil {
+		return &s3Answer{code.ErrorCode() + ": " + code.ErrorMessage(), err}
+	}
 	return err
 }
+
+// s3Answer is an error of the server in its words, without the numbers that
+// only its keepers understand.
+type s3Answer struct {
+	text  string
+	cause error
+}
+
+func (e *s3Answer) Error() string { return e.text }
+func (e *s3Answer) Unwrap() error { return e.cause }
