@@ -124,8 +124,17 @@ func (s *S3) Kill() {
 	s.process = nil
 }
 
-// Hang stops the server without ending it; Resume lets it go on.
-func (s *S3) Hang() { _ = s.process.Process.Signal(syscall.SIGSTOP) }
+// Hang stops the server without ending it, and returns when it has stopped;
+// Resume lets it go on.
+func (s *S3) Hang() {
+	s.t.Helper()
+	if err := s.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(s.process.Process.Pid, nil, syscall.WUNTRACED, nil); err != nil {
+		s.t.Fatal(err)
+	}
+}
 
 // Resume lets the server go on after Hang.
 func (s *S3) Resume() { _ = s.process.Process.Signal(syscall.SIGCONT) }
