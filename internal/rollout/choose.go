@@ -69,3 +69,16 @@ func bucket(stream, salt, key string) Percent {
 	sum := sha256.Sum256(text)
 	return Percent(binary.BigEndian.Uint64(sum[:8]) % uint64(Whole))
 }
+
+// Role returns the part that a version has in the plan; "" for none.
+func (p *Plan) Role(version string) Role {
+	switch {
+	case version == "":
+		return ""
+	case version == p.Primary:
+		return Primary
+	case version == p.Candidate:
+		return Candidate
+	}
+	return ""
+}
