@@ -174,3 +174,13 @@ func TestModelCompare(t *testing.T) {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }
+
+func TestHelpOfTheCommandsOnARegistry(t *testing.T) {
+	for _, command := range []string{"model list", "model show", "model push", "model pull", "model verify", "model compare", "model alias",
+		"rollout status", "rollout start", "rollout set", "rollout promote", "rollout rollback"} {
+		code, stdout, _ := run(t, nil, append(strings.Fields(command), "--help")...)
+		if code != success || !strings.Contains(stdout, "Example") || !strings.Contains(stdout, "housing "+command) || !strings.Contains(stdout, "($MODEL_DIR)") {
+			t.Errorf("%s: code %d\n%s", command, code, stdout)
+		}
+	}
+}

@@ -27,8 +27,9 @@ type planFlags struct {
 	JSON bool `name:"json" help:"Print the plan as JSON."`
 }
 
-// step takes one step from the plan that is there.
-func (f *planFlags) step(p *program, what string, take func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error)) error {
+// step takes one step from the plan that is there; say says what it has
+// made.
+func (f *planFlags) step(p *program, take func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error), say func(next rollout.Plan) string) error {
 	r, err := f.open(p.ctx)
 	if err != nil {
 		return err
@@ -44,8 +45,9 @@ func (f *planFlags) step(p *program, what string, take func(plan rollout.Plan, r
 	}
 	next, err := take(plan, state.Resolve)
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("rollout: %w", err)
 	}
+	what := say(next)
 	if f.DryRun {
 		if err := rollout.Ready(p.ctx, r, next); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
@@ -158,8 +160,10 @@ func (*rolloutStartCommand) Help() string {
 
 // Run starts the candidate.
 func (c *rolloutStartCommand) Run(p *program) error {
-	return c.step(p, "start "+c.Version, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
 		return plan.Start(resolve(c.Version), c.Mode, c.Percent, rand.Text())
+	}, func(next rollout.Plan) string {
+		return fmt.Sprintf("start %s as %s at %v %%", next.Candidate, next.Mode, next.Percent)
 	})
 }
 
@@ -177,13 +181,12 @@ func (*rolloutSetCommand) Help() string {
 // Run sets the share or the primary.
 func (c *rolloutSetCommand) Run(p *program) error {
 	if c.Percent != nil {
-		return c.step(p, "set percent "+c.Percent.String(), func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) {
-			return plan.Set(*c.Percent)
-		})
+		return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Set(*c.Percent) },
+			func(next rollout.Plan) string { return fmt.Sprintf("set %s to %v %%", next.Candidate, next.Percent) })
 	}
-	return c.step(p, "set primary "+c.Primary, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
 		return plan.SetPrimary(resolve(c.Primary))
-	})
+	}, func(next rollout.Plan) string { return "set primary " + next.Primary })
 }
 
 type rolloutPromoteCommand struct{ planFlags }
@@ -195,7 +198,8 @@ func (*rolloutPromoteCommand) Help() string {
 
 // Run promotes the candidate.
 func (c *rolloutPromoteCommand) Run(p *program) error {
-	return c.step(p, "promote", func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Promote() })
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Promote() },
+		func(next rollout.Plan) string { return "promote " + next.Primary })
 }
 
 type rolloutRollbackCommand struct{ planFlags }
@@ -207,5 +211,6 @@ func (*rolloutRollbackCommand) Help() string {
 
 // Run rolls back.
 func (c *rolloutRollbackCommand) Run(p *program) error {
-	return c.step(p, "rollback", func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Rollback() })
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Rollback() },
+		func(next rollout.Plan) string { return "rollback to " + next.Primary })
 }
