@@ -175,7 +175,16 @@ func TestVersionsNeverChange(t *testing.T) {
 		if _, err := r.Push(t.Context(), "b", bytes.NewReader(bytesB()), nil); !errors.Is(err, registry.ErrExists) || !strings.Contains(err.Error(), "not finished") {
 			t.Errorf("a version that another has claimed: %v", err)
 		}
-		if versions, err := r.Versions(t.Context()); err != nil || !slices.Equal(versions, []string{"a"}) {
+		put("c/bundle.sha256", []byte(first.Digest+"  bundle\n"))
+		if again := push(t, r, "c", bytesA(), testKey(1)); !again.Signed {
+			t.Error("a push that was cut off could not be completed")
+		}
+		for _, name := range []string{"VERSION", "rollout.json", "aliases.json", "../c"} {
+			if _, err := r.Push(t.Context(), name, bytes.NewReader(bytesA()), nil); err == nil {
+				t.Errorf("pushed as %s", name)
+			}
+		}
+		if versions, err := r.Versions(t.Context()); err != nil || !slices.Equal(versions, []string{"a", "c"}) {
 			t.Errorf("versions %q, %v", versions, err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"housing/internal/bundle"
 )
@@ -24,6 +25,9 @@ func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker,
 	what := "push version " + version
 	if err := bundle.CheckVersion(version); err != nil {
 		return Info{}, err
+	}
+	if slices.Contains(stateNames, version) {
+		return Info{}, fmt.Errorf("%s: the registry keeps something else under this name: choose another", what)
 	}
 	digest, size, err := digestOf(body)
 	if err != nil {

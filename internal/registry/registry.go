@@ -132,6 +132,8 @@ const listAtOnce = 8
 
 // List returns what is known of each version, sorted by name.
 func (r *Registry) List(ctx context.Context) ([]Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, bundleLimit)
+	defer cancel()
 	versions, err := r.Versions(ctx)
 	if err != nil {
 		return nil, err

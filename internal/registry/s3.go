@@ -52,6 +52,7 @@ func impatient(t *http.Transport) {
 	t.IdleConnTimeout = 30 * time.Second
 	t.MaxIdleConnsPerHost = listAtOnce
 	t.ForceAttemptHTTP2 = true
+	t.DisableCompression = true // so that the length that is declared is that of what is read
 }
 
 // openS3 returns the bucket of a location. Credentials are those that the
