@@ -174,7 +174,7 @@ func (r *Registry) download(ctx context.Context, version string, key ed25519.Pub
 	if err != nil {
 		return Info{}, nil, fmt.Errorf("fetch version %s: %w", version, err)
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // what stays is a file in the temporary folder
+	defer func() { _ = os.Remove(file.Name()) }() // what stays is a file in the temporary folder
 	info, err := r.Fetch(ctx, version, file)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return info, nil, err
