@@ -10,22 +10,29 @@ import (
 )
 
 type modelCommand struct {
-	Show modelShowCommand `cmd:"" help:"Show what a bundle holds."`
+	List    modelListCommand    `cmd:"" help:"List the versions in a registry."`
+	Show    modelShowCommand    `cmd:"" help:"Show what a bundle holds."`
+	Push    modelPushCommand    `cmd:"" help:"Put a bundle into a registry."`
+	Pull    modelPullCommand    `cmd:"" help:"Fetch a bundle from a registry."`
+	Verify  modelVerifyCommand  `cmd:"" help:"Verify versions in a registry."`
+	Compare modelCompareCommand `cmd:"" help:"Compare two models on the same houses."`
+	Alias   modelAliasCommand   `cmd:"" help:"Let a name stand for a version."`
 }
 
 type modelShowCommand struct {
-	Bundle string `arg:"" optional:"" help:"Bundle to show. Default: the built-in one."`
+	registryFlags
+	Bundle string `arg:"" optional:"" help:"Bundle to show: a file, or a version or alias in the registry. Default: the built-in one."`
 	JSON   bool   `name:"json" help:"Print the manifest as JSON."`
 }
 
 // Help shows an example.
 func (*modelShowCommand) Help() string {
-	return "Verifies the bundle and prints its manifest.\n\nExample:\n\n    housing model show models/kc-2/bundle"
+	return "Verifies the bundle and prints its manifest.\n\nExamples:\n\n    housing model show models/kc-2/bundle\n    housing model show kc-2 --model-dir s3://models/kc"
 }
 
 // Run prints the manifest.
 func (c *modelShowCommand) Run(p *program) (err error) {
-	b, err := openBundle(c.Bundle)
+	b, err := c.bundle(p.ctx, c.Bundle)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ type commands struct {
 	Train        trainCommand        `cmd:"" help:"Train a model from sales."`
 	Evaluate     evaluateCommand     `cmd:"" help:"Measure a model on sales that it has not seen."`
 	Predict      predictCommand      `cmd:"" help:"Value a file of houses."`
-	Model        modelCommand        `cmd:"" help:"Look at models."`
+	Model        modelCommand        `cmd:"" help:"Models in a registry: list, show, push, pull, verify, compare."`
+	Rollout      rolloutCommand      `cmd:"" help:"Which version answers which request."`
 	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
 	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`

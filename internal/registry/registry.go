@@ -1,87 +1,240 @@
-// Package registry knows which versions of a model there are and where each
-// one lies.
-//
-// A registry is a [Folder] with one folder for each version and the bundle in
-// it: DIR/VERSION/bundle. The name of a version is checked before it becomes
-// part of a path ([bundle.CheckVersion]), so that no name leads out of the folder.
 package registry
 
 import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"housing/internal/bundle"
 )
 
-// ErrNotFound is the error for a version that is not there.
-var ErrNotFound = errors.New("no such version")
+// Errors that a caller may decide by.
+var (
+	// ErrNotFound is the error for a version that is not there.
+	ErrNotFound = errors.New("no such version")
+	// ErrExists is the error for writing what is there already, and different.
+	ErrExists = errors.New("it exists already")
+	// ErrConflict is the error for changing what has changed meanwhile.
+	ErrConflict = errors.New("someone else has changed it meanwhile: look again, then try again")
+)
 
-// bundleName is the name of the bundle inside the folder of its version.
-const bundleName = "bundle"
+// Bounds on the time of a call and on what a registry may hold.
+const (
+	callLimit     = 10 * time.Second
+	bundleLimit   = 10 * time.Minute
+	maxVersions   = 10_000
+	maxSmallBytes = 1 << 20 // of any object but a bundle
+)
 
-// maxVersions bounds how many versions a folder may hold.
-const maxVersions = 10_000
+// Names of the objects.
+const (
+	bundleName    = "bundle"
+	digestName    = "bundle.sha256"
+	signatureName = "bundle.sig"
+	aliasesName   = "aliases.json"
+	planName      = "rollout.json"
+	versionName   = "VERSION"
+)
 
-// Folder is a registry in a local folder.
-type Folder struct{ dir string }
-
-// OpenFolder returns the registry in dir, which must be a folder.
-func OpenFolder(dir string) (*Folder, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open model folder: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("open model folder: %s is not a folder", dir)
-	}
-	return &Folder{dir: dir}, nil
+// objects is a medium that keeps bytes by key; keys have slashes. Its errors
+// are errAbsent, errTaken, errUnchanged, or a fault of the medium.
+type objects interface {
+	// read returns a small object and its tag, or errUnchanged if it still
+	// has the tag unless.
+	read(ctx context.Context, key, unless string) (data []byte, tag string, err error)
+	// open returns a large object and its size.
+	open(ctx context.Context, key string) (io.ReadCloser, int64, error)
+	// size returns the size of an object.
+	size(ctx context.Context, key string) (int64, error)
+	// write writes a whole object where it has the tag, or with no tag where
+	// there is none; else the error is errTaken.
+	write(ctx context.Context, key string, body io.ReadSeeker, tag string) error
+	// versions returns the names of the folders with a bundle in them.
+	versions(ctx context.Context) ([]string, error)
+	close()
 }
 
-// Versions returns the versions in the folder, sorted by name. What is not a
-// folder with a bundle in it, or has a name that no version may have, is
-// passed over.
-func (f *Folder) Versions() ([]string, error) {
-	entries, err := os.ReadDir(f.dir)
+var (
+	errAbsent    = errors.New("no such object")
+	errTaken     = errors.New("the object is not as expected")
+	errUnchanged = errors.New("the object has not changed")
+)
+
+// Registry is a registry, for any number of goroutines.
+type Registry struct {
+	location string
+	objects  objects
+	folder   *Folder // nil where it is a bucket
+}
+
+// Open returns the registry at a location. A folder must be there; a bucket
+// is not asked yet, so that a service starts while it is away.
+func Open(ctx context.Context, location string) (*Registry, error) {
+	at, err := parseLocation(location)
 	if err != nil {
-		return nil, fmt.Errorf("list models: %w", err)
+		return nil, err
 	}
-	if len(entries) > maxVersions {
-		return nil, fmt.Errorf("list models: %s has %d entries, more than %d", f.dir, len(entries), maxVersions)
-	}
-	var versions []string
-	for _, entry := range entries {
-		if bundle.CheckVersion(entry.Name()) != nil {
-			continue
-		}
-		switch _, err := f.Path(entry.Name()); {
-		case err == nil:
-			versions = append(versions, entry.Name())
-		case !errors.Is(err, ErrNotFound) && !errors.Is(err, syscall.ENOTDIR):
-			return nil, err // one that is there and cannot be read
+	r := &Registry{location: at.String()}
+	switch at.scheme {
+	case "s3":
+		r.objects, err = openS3(ctx, at)
+	case "gs":
+		r.objects, err = openGS(ctx, at)
+	default:
+		if r.folder, err = OpenFolder(at.path); err == nil {
+			r.objects = r.folder
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Location returns where the registry is, without options.
+func (r *Registry) Location() string { return r.location }
+
+// Close closes idle connections. Bundles that were loaded stay open.
+func (r *Registry) Close() { r.objects.close() }
+
+// Info is what is known of a version without reading its bundle.
+type Info struct {
+	Version   string `json:"version"`
+	Digest    string `json:"sha256,omitempty"` // "" where none was written beside the bundle
+	Size      int64  `json:"bytes"`
+	Signed    bool   `json:"signed"` // there is a signature; whose is not looked at
+	Signature []byte `json:"-"`
+}
+
+// Versions returns the versions, sorted by name.
+func (r *Registry) Versions(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	versions, err := r.objects.versions(ctx)
+	if err != nil {
+		return nil, r.fault("list models", err)
+	}
+	slices.Sort(versions)
 	return versions, nil
 }
 
-// Path returns the path of a version's bundle. The error is [ErrNotFound] if
-// there is none.
-func (f *Folder) Path(version string) (string, error) {
+// listAtOnce is how many versions List asks for at once.
+const listAtOnce = 8
+
+// List returns what is known of each version, sorted by name.
+func (r *Registry) List(ctx context.Context) ([]Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, bundleLimit)
+	defer cancel()
+	versions, err := r.Versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, len(versions))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listAtOnce)
+	for i, version := range versions {
+		group.Go(func() (err error) {
+			infos[i], err = r.Stat(ctx, version)
+			return err
+		})
+	}
+	return infos, group.Wait()
+}
+
+// Stat returns what is known of a version.
+func (r *Registry) Stat(ctx context.Context, version string) (Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	info := Info{Version: version}
 	if err := bundle.CheckVersion(version); err != nil {
-		return "", err
+		return info, err
 	}
-	path := filepath.Join(f.dir, version, bundleName)
-	info, err := os.Stat(path)
+	var err error
+	if info.Size, err = r.objects.size(ctx, version+"/"+bundleName); err != nil {
+		return info, r.fault("version "+version, err)
+	}
+	if info.Size > bundle.MaxBytes {
+		return info, fmt.Errorf("version %s in %s: %d bytes is over the %d that a bundle may have", version, r.location, info.Size, bundle.MaxBytes)
+	}
+	text, _, err := r.objects.read(ctx, version+"/"+digestName, "")
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("version %s in %s: %w", version, f.dir, ErrNotFound)
+	case errors.Is(err, errAbsent):
 	case err != nil:
-		return "", fmt.Errorf("version %s: %w", version, err)
-	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("version %s: %s is not a file: %w", version, path, ErrNotFound)
+		return info, r.fault("digest of version "+version, err)
+	default:
+		if info.Digest, err = parseDigest(text); err != nil {
+			return info, fmt.Errorf("version %s in %s: %w", version, r.location, err)
+		}
 	}
-	return path, nil
+	info.Signature, _, err = r.objects.read(ctx, version+"/"+signatureName, "")
+	if err != nil && !errors.Is(err, errAbsent) {
+		return info, r.fault("signature of version "+version, err)
+	}
+	info.Signed = len(info.Signature) > 0
+	return info, nil
+}
+
+// parseDigest reads what sha256sum writes: the digest, and a name behind it.
+func parseDigest(text []byte) (string, error) {
+	digest, _, _ := strings.Cut(strings.TrimRight(string(text), "\r\n"), " ")
+	if raw, err := hex.DecodeString(digest); err != nil || len(raw) != sha256.Size || digest != strings.ToLower(digest) {
+		return "", fmt.Errorf("%s does not hold a SHA-256", digestName)
+	}
+	return digest, nil
+}
+
+// Fetch copies the bundle of a version to w and returns its digest among the
+// rest. It never writes more than the size that was declared, and an error
+// means that what was written is not to be used.
+func (r *Registry) Fetch(ctx context.Context, version string, w io.Writer) (Info, error) {
+	info, err := r.Stat(ctx, version)
+	if err != nil {
+		return info, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bundleLimit)
+	defer cancel()
+	what := "fetch version " + version
+	body, size, err := r.objects.open(ctx, version+"/"+bundleName)
+	if err != nil {
+		return info, r.fault(what, err)
+	}
+	defer body.Close()
+	if size != info.Size {
+		return info, fmt.Errorf("%s from %s: has %d bytes, had %d a moment ago: versions must never change", what, r.location, size, info.Size)
+	}
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, hash), io.LimitReader(body, size+1))
+	if err != nil {
+		return info, r.fault(what, err)
+	}
+	if n != size {
+		return info, fmt.Errorf("%s from %s: %d bytes were declared, %d came", what, r.location, size, n)
+	}
+	digest := hex.EncodeToString(hash.Sum(nil))
+	if want := cmp.Or(info.Digest, digest); digest != want {
+		return info, fmt.Errorf("%s from %s: damaged: its SHA-256 is %s, should be %s", what, r.location, digest, want)
+	}
+	info.Digest = digest
+	return info, nil
+}
+
+// fault wraps an error of the medium in what was tried, and gives those that
+// a caller decides by their public form.
+func (r *Registry) fault(what string, err error) error {
+	switch {
+	case errors.Is(err, errAbsent):
+		return fmt.Errorf("%s in %s: %w", what, r.location, ErrNotFound)
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrExists), errors.Is(err, ErrConflict):
+		return fmt.Errorf("%s in %s: %w", what, r.location, err)
+	}
+	return fmt.Errorf("%s in %s: %s: %w", what, r.location, ReasonOf(err), err)
 }

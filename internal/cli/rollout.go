@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/registry"
+	"housing/internal/rollout"
+)
+
+type rolloutCommand struct {
+	Status   rolloutStatusCommand   `cmd:"" help:"Show the traffic plan and its history."`
+	Start    rolloutStartCommand    `cmd:"" help:"Put a candidate beside the primary."`
+	Set      rolloutSetCommand      `cmd:"" help:"Change the share of the candidate, or the primary."`
+	Promote  rolloutPromoteCommand  `cmd:"" help:"Make the candidate the primary."`
+	Rollback rolloutRollbackCommand `cmd:"" help:"Drop the candidate, or go back to the primary before."`
+}
+
+// planFlags are the flags of the commands that change the plan.
+type planFlags struct {
+	registryFlags
+	changeFlags
+	JSON bool `name:"json" help:"Print the plan as JSON."`
+}
+
+// step takes one step from the plan that is there; say says what it has
+// made.
+func (f *planFlags) step(p *program, take func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error), say func(next rollout.Plan) string) error {
+	r, err := f.open(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	state, _, err := r.State(p.ctx, "")
+	if err != nil {
+		return err
+	}
+	plan, err := rollout.Of(state)
+	if err != nil {
+		return err
+	}
+	next, err := take(plan, state.Resolve)
+	if err != nil {
+		return fmt.Errorf("rollout: %w", err)
+	}
+	what := say(next)
+	if f.DryRun {
+		if err := rollout.Ready(p.ctx, r, next); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		fmt.Fprintln(p.stderr, "Nothing was changed. The plan would be:")
+	} else if err := rollout.Save(p.ctx, r, state, next, f.change(what)); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return printPlan(p.stdout, next, f.JSON)
+}
+
+func printPlan(out io.Writer, plan rollout.Plan, asJSON bool) error {
+	if asJSON {
+		text, err := plan.Text()
+		if err != nil {
+			return err
+		}
+		return printJSON(out, jsontext.Value(text))
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "primary\t%s\n", orDash(plan.Primary))
+	if plan.Candidate != "" {
+		fmt.Fprintf(w, "candidate\t%s\nmode\t%s\npercent\t%v\nsalt\t%s\n", plan.Candidate, plan.Mode, plan.Percent, plan.Salt)
+	}
+	if plan.Previous != "" {
+		fmt.Fprintf(w, "previous\t%s\n", plan.Previous)
+	}
+	return w.Flush()
+}
+
+type rolloutStatusCommand struct {
+	registryFlags
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help shows an example.
+func (*rolloutStatusCommand) Help() string {
+	return "Shows the traffic plan, and who changed it when, from what and why.\n\nExample:\n\n    housing rollout status --model-dir s3://models/kc"
+}
+
+// shownHistory is how many changes are printed; --json has all.
+const shownHistory = 10
+
+// Run prints the plan and its history.
+func (c *rolloutStatusCommand) Run(p *program) error {
+	r, err := c.open(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	state, _, err := r.State(p.ctx, "")
+	if err != nil {
+		return err
+	}
+	plan, err := rollout.Of(state)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		status := struct {
+			Plan    jsontext.Value    `json:"plan"`
+			Source  string            `json:"source"` // plan, the file VERSION, or none
+			History []registry.Change `json:"history"`
+		}{Source: planSource(state), History: state.PlanHistory}
+		if plan != (rollout.Plan{}) {
+			if status.Plan, err = plan.Text(); err != nil {
+				return err
+			}
+		}
+		return printJSON(p.stdout, status)
+	}
+	if err := printPlan(p.stdout, plan, false); err != nil {
+		return err
+	}
+	if source := planSource(state); source != "plan" {
+		fmt.Fprintf(p.stderr, "No plan was set; the primary is that of: %s.\n", source)
+	}
+	if len(state.PlanHistory) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nWHEN\tWHO\tWHAT\tWHY")
+	for _, h := range state.PlanHistory[:min(shownHistory, len(state.PlanHistory))] {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.When.Format("2006-01-02 15:04:05"), h.Who, h.What, orDash(h.Why))
+	}
+	return w.Flush()
+}
+
+func planSource(state registry.State) string {
+	switch {
+	case state.Plan != nil:
+		return "plan"
+	case state.Version != "":
+		return "the file VERSION"
+	}
+	return "none"
+}
+
+type rolloutStartCommand struct {
+	planFlags
+	Version string          `arg:"" help:"Version or alias of the candidate."`
+	Mode    rollout.Mode    `default:"canary" enum:"blue-green,canary,ab,shadow" help:"blue-green, canary, ab or shadow. Default: canary."`
+	Percent rollout.Percent `default:"0" placeholder:"P" help:"Share of callers (in shadow, of requests) for the candidate, to 0.01. Default: 0."`
+}
+
+// Help shows examples.
+func (*rolloutStartCommand) Help() string {
+	return "Puts a candidate beside the primary. Who asks for it by the header canary: true gets it from then on; a share of the callers does as soon as it has one.\n\nExamples:\n\n    housing rollout start kc-3 --percent 1 --model-dir s3://models/kc\n    housing rollout start kc-3 --mode shadow --percent 100 --dry-run --model-dir s3://models/kc"
+}
+
+// Run starts the candidate.
+func (c *rolloutStartCommand) Run(p *program) error {
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
+		return plan.Start(resolve(c.Version), c.Mode, c.Percent, rand.Text())
+	}, func(next rollout.Plan) string {
+		return fmt.Sprintf("start %s as %s at %v %%", next.Candidate, next.Mode, next.Percent)
+	})
+}
+
+type rolloutSetCommand struct {
+	planFlags
+	Percent *rollout.Percent `xor:"what" required:"" placeholder:"P" help:"Share for the candidate, to 0.01."`
+	Primary string           `xor:"what" required:"" placeholder:"VERSION" help:"Version or alias to be the primary at once; the first plan is made so."`
+}
+
+// Help shows examples.
+func (*rolloutSetCommand) Help() string {
+	return "Examples:\n\n    housing rollout set --primary kc-2 --model-dir s3://models/kc\n    housing rollout set --percent 12.5 --why \"no complaints\" --model-dir s3://models/kc"
+}
+
+// Run sets the share or the primary.
+func (c *rolloutSetCommand) Run(p *program) error {
+	if c.Percent != nil {
+		return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Set(*c.Percent) },
+			func(next rollout.Plan) string { return fmt.Sprintf("set %s to %v %%", next.Candidate, next.Percent) })
+	}
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
+		return plan.SetPrimary(resolve(c.Primary))
+	}, func(next rollout.Plan) string { return "set primary " + next.Primary })
+}
+
+type rolloutPromoteCommand struct{ planFlags }
+
+// Help shows an example.
+func (*rolloutPromoteCommand) Help() string {
+	return "Makes the candidate the primary of everyone. The old primary stays known, for a rollback.\n\nExample:\n\n    housing rollout promote --why \"a week at 50 % without a complaint\" --model-dir s3://models/kc"
+}
+
+// Run promotes the candidate.
+func (c *rolloutPromoteCommand) Run(p *program) error {
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Promote() },
+		func(next rollout.Plan) string { return "promote " + next.Primary })
+}
+
+type rolloutRollbackCommand struct{ planFlags }
+
+// Help shows an example.
+func (*rolloutRollbackCommand) Help() string {
+	return "Drops the candidate, so that the primary answers everyone; without a candidate, goes back to the primary before this one.\n\nExample:\n\n    housing rollout rollback --why \"prices in 98039 are off\" --model-dir s3://models/kc"
+}
+
+// Run rolls back.
+func (c *rolloutRollbackCommand) Run(p *program) error {
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Rollback() },
+		func(next rollout.Plan) string { return "rollback to " + next.Primary })
+}

@@ -1,0 +1,197 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+)
+
+// gsScope is what a service needs of Google Cloud Storage.
+const gsScope = "https://www.googleapis.com/auth/devstorage.read_write"
+
+// gsBucket is a bucket of Google Cloud Storage, by its JSON API:
+// https://cloud.google.com/storage/docs/json_api/v1/objects
+type gsBucket struct {
+	client    *http.Client
+	transport *http.Transport
+	endpoint  string
+	bucket    string
+	prefix    string
+}
+
+// openGS returns the bucket of a location. Credentials are the application
+// default ones; a server without TLS, as an emulator is, gets none.
+func openGS(ctx context.Context, at location) (*gsBucket, error) {
+	b := &gsBucket{
+		transport: &http.Transport{},
+		endpoint:  strings.TrimRight(cmp.Or(at.options["endpoint"], "https://storage.googleapis.com"), "/"),
+		bucket:    at.bucket,
+		prefix:    at.prefix,
+	}
+	impatient(b.transport)
+	b.client = &http.Client{Transport: b.transport}
+	if strings.HasPrefix(b.endpoint, "http://") {
+		return b, nil
+	}
+	found, err := google.FindDefaultCredentials(ctx, gsScope)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w: %w", at, errCredentials, err)
+	}
+	b.client.Transport = &oauth2.Transport{Source: found.TokenSource, Base: b.transport}
+	return b, nil
+}
+
+func (b *gsBucket) close() { b.transport.CloseIdleConnections() }
+
+// gsError is an answer that is no success.
+type gsError struct{ status int }
+
+func (e *gsError) Error() string {
+	return fmt.Sprintf("Google Cloud Storage answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// HTTPStatusCode is for ReasonOf.
+func (e *gsError) HTTPStatusCode() int { return e.status }
+
+// do asks, and returns an answer that is a success.
+func (b *gsBucket) do(ctx context.Context, method, path string, query url.Values, body io.Reader, size int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, b.endpoint+path+"?"+query.Encode(), body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.ContentLength = size
+		request.Header.Set("Content-Type", "application/octet-stream")
+	}
+	answer, err := b.client.Do(request)
+	var token *oauth2.RetrieveError
+	if errors.As(err, &token) {
+		return nil, fmt.Errorf("%w: %w", errCredentials, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode < http.StatusMultipleChoices {
+		return answer, nil
+	}
+	_ = answer.Body.Close() // it is not read
+	switch answer.StatusCode {
+	case http.StatusNotModified:
+		return nil, errUnchanged
+	case http.StatusNotFound:
+		return nil, errAbsent
+	case http.StatusPreconditionFailed:
+		return nil, errTaken
+	}
+	return nil, &gsError{answer.StatusCode}
+}
+
+func (b *gsBucket) objectPath(key string) string {
+	return "/storage/v1/b/" + url.PathEscape(b.bucket) + "/o/" + url.PathEscape(b.prefix+key)
+}
+
+func (b *gsBucket) get(ctx context.Context, key, unless string) (*http.Response, error) {
+	query := url.Values{"alt": {"media"}}
+	if unless != "" {
+		query.Set("ifGenerationNotMatch", unless)
+	}
+	return b.do(ctx, http.MethodGet, b.objectPath(key), query, nil, 0)
+}
+
+func (b *gsBucket) read(ctx context.Context, key, unless string) ([]byte, string, error) {
+	answer, err := b.get(ctx, key, unless)
+	if err != nil {
+		return nil, "", err
+	}
+	defer answer.Body.Close()
+	generation := answer.Header.Get("X-Goog-Generation")
+	if _, err := strconv.ParseInt(generation, 10, 64); err != nil {
+		return nil, "", errors.New("the answer names no generation")
+	}
+	data, err := readSmall(answer.Body, answer.ContentLength)
+	return data, generation, err
+}
+
+func (b *gsBucket) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+	answer, err := b.get(ctx, key, "")
+	if err != nil {
+		return nil, 0, err
+	}
+	return answer.Body, answer.ContentLength, nil
+}
+
+func (b *gsBucket) size(ctx context.Context, key string) (int64, error) {
+	var object struct {
+		Size int64 `json:"size,string"`
+	}
+	err := b.ask(ctx, b.objectPath(key), url.Values{"fields": {"size"}}, &object)
+	return object.Size, err
+}
+
+// ask reads a small answer of JSON.
+func (b *gsBucket) ask(ctx context.Context, path string, query url.Values, into any) error {
+	answer, err := b.do(ctx, http.MethodGet, path, query, nil, 0)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := readSmall(answer.Body, answer.ContentLength)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// write writes in one request, without retries of its own: the generation
+// must be the one of tag, or none (0).
+func (b *gsBucket) write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
+	size, err := body.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	query := url.Values{"uploadType": {"media"}, "name": {b.prefix + key}, "ifGenerationMatch": {cmp.Or(tag, "0")}}
+	answer, err := b.do(ctx, http.MethodPost, "/upload/storage/v1/b/"+url.PathEscape(b.bucket)+"/o", query, io.NopCloser(body), size)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+func (b *gsBucket) versions(ctx context.Context) ([]string, error) {
+	var versions []string
+	query := url.Values{"prefix": {b.prefix}, "maxResults": {strconv.Itoa(keysAtOnce)}, "fields": {"nextPageToken,items/name"}}
+	for seen := 0; ; {
+		var page struct {
+			Next  string `json:"nextPageToken"`
+			Items []struct {
+				Name string `json:"name"`
+			} `json:"items"`
+		}
+		if err := b.ask(ctx, "/storage/v1/b/"+url.PathEscape(b.bucket)+"/o", query, &page); err != nil {
+			return nil, err
+		}
+		for _, object := range page.Items {
+			versions = appendVersion(versions, strings.TrimPrefix(object.Name, b.prefix))
+		}
+		if seen += len(page.Items); seen > maxKeys || len(versions) > maxVersions {
+			return nil, errTooMany
+		}
+		if page.Next == "" {
+			return versions, nil
+		}
+		query.Set("pageToken", page.Next)
+	}
+}
