@@ -108,16 +108,40 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 func TestOtherThanLoopbackNeedsLeave(t *testing.T) {
 	for _, address := range []string{":8000", "0.0.0.0:8000", "[::]:8000", "example.org:80", "10.0.0.1:1", "localhost.example.org:1"} {
 		_, err := read(nil, "LISTEN="+address)
-		if err == nil || !strings.Contains(err.Error(), "ALLOW_ANONYMOUS=true") || !strings.Contains(err.Error(), "127.0.0.1:8000") {
-			t.Errorf("%s: %v, want both ways out", address, err)
+		if err == nil || !strings.Contains(err.Error(), "ALLOW_ANONYMOUS=true") || !strings.Contains(err.Error(), "127.0.0.1:8000") || !strings.Contains(err.Error(), "JWT_SECRET") {
+			t.Errorf("%s: %v, want every way out", address, err)
 		}
 		if _, err := read([]string{"--allow-anonymous"}, "LISTEN="+address); err != nil {
 			t.Errorf("%s with leave: %v", address, err)
+		}
+		if _, err := read(nil, "LISTEN="+address, "JWT_SECRET=hunter2-hunter2-hunter2-hunter2-"); err != nil {
+			t.Errorf("%s with authentication: %v", address, err)
 		}
 	}
 	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:8", "[::1]:8", "localhost:8", "[::ffff:127.0.0.1]:8"} {
 		if _, err := read(nil, "LISTEN="+address); err != nil {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestAccessThatCannotBeMeant(t *testing.T) {
+	for pair, want := range map[string]string{
+		"JWT_ISSUER=x":   "without JWT_SECRET",
+		"JWT_AUDIENCE=x": "without JWT_SECRET",
+		"JWT_JWKS_URL=http://issuer.example/keys":     "not encrypted",
+		"JWT_JWKS_URL=ftp://issuer.example/keys":      "https://",
+		"JWT_JWKS_URL=issuer.example":                 "https://",
+		"JWT_JWKS_URL=https://u:hunter2@issuer/keys":  "without a password",
+		"JWT_JWKS_URL=https://u:hunter2@issuer\x7f/k": "not an address",
+	} {
+		if _, err := read(nil, pair); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q", pair, err, want)
+		}
+	}
+	for _, url := range []string{"https://issuer.example/keys", "http://127.0.0.1:1/keys", "http://localhost/keys", "http://[::1]:2/"} {
+		if _, err := read(nil, "JWT_JWKS_URL="+url); err != nil {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
@@ -136,7 +160,7 @@ func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
 		pair    string
 		refused bool
 	}{
-		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", true},
+		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", false},
 		{"TLS_CERT_FILE=a.pem", true},
 		{"REDIS_URL=redis://u:hunter2@h", true},
 		{"DATABASE_URL=postgres://u:hunter2@h/d", false},

@@ -40,7 +40,7 @@ func Resolver(getenv Getenv) kong.Resolver {
 				return nil, &Error{Source: name, Problem: "is set, and so is " + name + fileSuffix + ": set one of them"}
 			}
 			var err error
-			if value, err = readSecret(name+fileSuffix, path); err != nil {
+			if value, err = ReadSecret(name+fileSuffix, path); err != nil {
 				return nil, err
 			}
 			ok = true
@@ -63,7 +63,6 @@ func Resolver(getenv Getenv) kong.Resolver {
 // not heeded could leave a service open that its owner believes closed.
 var later = []struct{ name, already string }{
 	{"REDIS_URL", ""}, {"REDIS_URL_FILE", ""}, {"MODEL_CACHE_TTL", ""}, {"RESPONSE_CACHE_TTL", "0"},
-	{"JWT_SECRET", ""}, {"JWT_SECRET_FILE", ""}, {"JWT_JWKS_URL", ""}, {"JWT_ISSUER", ""}, {"JWT_AUDIENCE", ""},
 	{"RATE_LIMIT", "off"}, {"TRUSTED_PROXIES", ""}, {"TLS_CERT_FILE", ""}, {"TLS_KEY_FILE", ""},
 	{"CORS_ALLOWED_ORIGINS", ""}, {"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},

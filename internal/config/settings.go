@@ -10,6 +10,7 @@ import (
 type Serve struct {
 	Network
 	Database
+	Access
 	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
@@ -34,27 +35,17 @@ func (s *Serve) Check() error {
 	if err := s.Database.Check(); err != nil {
 		return err
 	}
-	if !s.Listen.Loopback() && !s.AllowAnonymous {
+	if err := s.Access.Check(); err != nil {
+		return err
+	}
+	if !s.Listen.Loopback() && !s.Access.Configured() && !s.AllowAnonymous {
 		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
-			"%q is reachable from other machines and this service has no authentication: set ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
+			"%q is reachable from other machines and no authentication is set: set JWT_SECRET or JWT_JWKS_URL to ask for tokens, ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
 	}
 	if s.OpsListen == s.Listen && s.Listen.port() != "0" {
 		return &Error{Source: "OPS_LISTEN", Problem: fmt.Sprintf("%q is the address of LISTEN: choose another port, or leave OPS_LISTEN out", s.OpsListen)}
 	}
 	return nil
-}
-
-// Loopback says whether only this machine can reach the address.
-func (a Address) Loopback() bool {
-	host, _, err := net.SplitHostPort(string(a))
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // Local returns the address under which this machine itself reaches a

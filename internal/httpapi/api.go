@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,13 +13,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/store"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
 
-// Options are what an [API] needs; all but Now are required.
+// Options are what an [API] needs; those that may be nil say so.
 type Options struct {
 	Valuer       *valuer.Valuer
 	Metrics      *telemetry.Metrics
@@ -26,6 +28,8 @@ type Options struct {
 	Log          *slog.Logger
 	MaxBodyBytes int64
 	MaxRecords   int
+	Auth         *auth.Verifier      // nil lets anyone in
+	UserKey      []byte              // of the hashes that stand for users in logs; nil is a random one
 	Dependencies []*store.Dependency // systems outside that the settings ask for
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now
@@ -50,6 +54,10 @@ const eventsPerSecond = 100
 func New(o Options) *API {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.UserKey == nil {
+		o.UserKey = make([]byte, 32)
+		_, _ = rand.Read(o.UserKey) // never fails
 	}
 	a := &API{
 		Options: o,
@@ -87,7 +95,8 @@ func (a *API) Drain() { a.draining.Store(true) }
 // route is one method and path of the service.
 type route struct {
 	method, path string
-	ops          bool // moves to the ops address if there is one
+	ops          bool        // moves to the ops address if there is one
+	scope        auth.Scopes // that a caller must have; 0 lets anyone in
 	handle       func(x *exchange, r *http.Request) error
 	operation    // what the documents say of it
 }
@@ -107,7 +116,11 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
 			x := w.(*exchange)
 			x.route = r.path
-			if err := r.handle(x, req); err != nil {
+			err := a.authorize(x, req, r.scope)
+			if err == nil {
+				err = r.handle(x, req)
+			}
+			if err != nil {
 				a.fail(x, err)
 			}
 		})

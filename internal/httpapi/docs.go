@@ -50,6 +50,8 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 type pageOperation struct {
 	ID, Method, Path, Tag, Summary, Description string
 
+	Scope string // that a token must have; "" asks for none
+
 	Fields          []pageField
 	Curl, Body, Out string
 	Members         []pageMember
@@ -86,6 +88,9 @@ func (a *API) renderPage() (page, error) {
 			tags = append(tags, r.tag)
 		}
 		op := pageOperation{ID: r.id, Method: r.method, Path: r.path, Tag: r.tag, Summary: r.summary, Description: r.description}
+		if a.guarded(r) {
+			op.Scope = r.scope.String()
+		}
 		if r.body != nil {
 			op.Fields = pageFields(r.body, year)
 			if op.Body, err = spaced(exampleBody(r.body)); err != nil {
@@ -101,7 +106,7 @@ func (a *API) renderPage() (page, error) {
 				op.Members = append(op.Members, pageMember{jsonName(field.Tag.Get("json")), field.Tag.Get("doc")})
 			}
 		}
-		for _, status := range r.errors {
+		for _, status := range a.problems(r) {
 			op.Errors = append(op.Errors, pageError{status, http.StatusText(status), errorHelp(status)})
 		}
 		operations = append(operations, op)

@@ -21,6 +21,7 @@ type exchange struct {
 	request *http.Request
 	id      string
 	route   string // of the registered pattern, or unmatched
+	user    string // who asks: the sub of the token, "" for anyone
 	status  int    // 0 until the answer begins
 	started time.Time
 	problem bool // the body of the mux's own 404 or 405 is swallowed

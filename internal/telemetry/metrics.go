@@ -43,6 +43,8 @@ const (
 	httpInFlight       = "http_requests_in_flight"
 	dependencyUp       = "dependency_up"
 	demographicsInfo   = "demographics_info"
+	authFailures       = "auth_failures_total"
+	fileReloads        = "file_reloads_total"
 )
 
 var (
@@ -64,6 +66,8 @@ var table = []Spec{
 	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
 	{Name: demographicsInfo, Type: Gauge, Labels: []string{"sha256", "source"}, Help: "1 for the table of demographics that is used; source is model, csv or postgresql."},
 	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
+	{Name: authFailures, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused for their token, or for having none."},
+	{Name: fileReloads, Type: Counter, Labels: []string{"file", "result"}, Help: "Files of settings that were read again after they had changed; result is ok or failed."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -88,6 +92,8 @@ type Metrics struct {
 	predictionPanics    *prometheus.CounterVec
 	predictedPrice      *prometheus.HistogramVec
 	httpRequests        *prometheus.CounterVec
+	authFailures        *prometheus.CounterVec
+	fileReloads         *prometheus.CounterVec
 	httpDuration        *prometheus.HistogramVec
 }
 
@@ -119,6 +125,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		predictionPanics:    counter(predictionPanics),
 		predictedPrice:      histogram(predictedPrice),
 		httpRequests:        counter(httpRequests),
+		authFailures:        counter(authFailures),
+		fileReloads:         counter(fileReloads),
 		httpDuration:        histogram(httpDuration),
 	}
 }
@@ -178,6 +186,21 @@ func (m *Metrics) SetDemographics(source, sha256 string) {
 // DependencyUp returns the gauge of a system outside.
 func (m *Metrics) DependencyUp(name string) prometheus.Gauge {
 	return m.dependencyUp.WithLabelValues(name)
+}
+
+// AuthFailures returns the counter of requests refused for a reason, which
+// must be one of a few fixed words.
+func (m *Metrics) AuthFailures(reason string) prometheus.Counter {
+	return m.authFailures.WithLabelValues(reason)
+}
+
+// FileReload counts one reading of a file that changed; file is a fixed word.
+func (m *Metrics) FileReload(file string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.fileReloads.WithLabelValues(file, result).Inc()
 }
 
 // ObserveHTTP counts one answered request. The route must be a registered

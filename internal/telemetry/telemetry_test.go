@@ -22,6 +22,8 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	m.SetModel("kc-1", "ab")
 	m.SetDemographics("model", "cd")
 	m.DependencyUp("postgresql").Set(1)
+	m.AuthFailures("expired").Inc()
+	m.FileReload("jwt_secret", nil)
 	p := m.Prediction("kc-1", "primary")
 	p.Requests.Inc()
 	p.Duration.Observe(0.001)
