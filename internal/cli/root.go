@@ -30,6 +30,7 @@ type commands struct {
 	Predict      predictCommand      `cmd:"" help:"Value a file of houses."`
 	Model        modelCommand        `cmd:"" help:"Look at models."`
 	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
+	Token        tokenCommand        `cmd:"" help:"Sign a token for testing."`
 	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
 }

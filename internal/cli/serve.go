@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,11 +74,18 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer database.stop()
 	database.start(p.ctx)
+	access, err := c.openAuth(p.getenv, named, log)
+	if err != nil {
+		return err
+	}
+	defer access.stop()
+	access.start(p.ctx)
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: database.dependencies,
+		Dependencies: slices.Concat(database.dependencies, access.dependencies),
+		Auth:         access.verifier, UserKey: userKey(c.UserIDKey),
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {
@@ -187,6 +195,14 @@ func readDemographics(path string) (*demographics.Table, error) {
 		return nil, &config.Error{Source: "DEMOGRAPHICS_CSV", Problem: err.Error()}
 	}
 	return table, nil
+}
+
+// userKey returns the key of the hashes of users; nil lets one be made.
+func userKey(secret config.Secret) []byte {
+	if secret == "" {
+		return nil
+	}
+	return []byte(string(secret))
 }
 
 func listen(setting string, address config.Address) (net.Listener, error) {
