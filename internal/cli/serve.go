@@ -79,8 +79,13 @@ func (c *serveCommand) Run(p *program) (err error) {
 		return err
 	}
 	defer access.stop()
+	secure, followCertificate, err := c.openTLS(named, log)
+	if err != nil {
+		return err
+	}
+	access.tasks = append(access.tasks, followCertificate)
 	access.start(p.ctx)
-	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace)}
+	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",

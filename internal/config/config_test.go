@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,7 +42,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, MaxBodyBytes: 1 << 20, MaxRecords: 1000,
+	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, Transport: Transport{TLSMinVersion: tls.VersionTLS13}, MaxBodyBytes: 1 << 20, MaxRecords: 1000,
 		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo)}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
@@ -49,13 +50,13 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
-	env := []string{"MAX_BODY_BYTES=512KB", "MAX_RECORDS=7", "WORKERS=", "LISTEN=[::1]:9", "ALLOW_ANONYMOUS=true",
+	env := []string{"TLS_MIN_VERSION=1.2", "MAX_BODY_BYTES=512KB", "MAX_RECORDS=7", "WORKERS=", "LISTEN=[::1]:9", "ALLOW_ANONYMOUS=true",
 		"DEMOGRAPHICS_CSV=a.csv", "MODEL_DIR=file:///models", "SHUTDOWN_GRACE=1m", "LOG_LEVEL=WARN", "LOG_FORMAT=text", "OPS_LISTEN=:1"}
 	s, err := read([]string{"--max-records=8"}, env...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, MaxBodyBytes: 512_000, MaxRecords: 8, AllowAnonymous: true,
+	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, AllowAnonymous: true,
 		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text"}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
@@ -80,6 +81,7 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 		{"LISTEN", "http://localhost:8000", "HOST:PORT"},
 		{"LISTEN", "127.0.0.1:70000", "HOST:PORT"},
 		{"OPS_LISTEN", "x", "HOST:PORT"},
+		{"TLS_MIN_VERSION", "1.1", "1.3 or 1.2"},
 		{"ALLOW_ANONYMOUS", "perhaps", "true"},
 		{"MODEL_DIR", "s3://bucket/prefix", "local folder"},
 		{"MODEL_DIR", "gs://bucket", "local folder"},
@@ -146,6 +148,17 @@ func TestAccessThatCannotBeMeant(t *testing.T) {
 	}
 }
 
+func TestTLSNeedsBothFiles(t *testing.T) {
+	for pair, want := range map[string]string{"TLS_CERT_FILE=a": "TLS_KEY_FILE", "TLS_KEY_FILE=a": "TLS_CERT_FILE", "TLS_CLIENT_CA_FILE=a": "TLS_CLIENT_CA_FILE"} {
+		if _, err := read(nil, pair); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", pair, err)
+		}
+	}
+	if _, err := read(nil, "TLS_CERT_FILE=a", "TLS_KEY_FILE=b", "TLS_CLIENT_CA_FILE=c"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpsNeedsItsOwnAddress(t *testing.T) {
 	if _, err := read(nil, "OPS_LISTEN=127.0.0.1:8000"); err == nil || !strings.Contains(err.Error(), "OPS_LISTEN") {
 		t.Errorf("got %v", err)
@@ -161,7 +174,7 @@ func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
 		refused bool
 	}{
 		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", false},
-		{"TLS_CERT_FILE=a.pem", true},
+		{"TLS_CERT_FILE=a.pem", false},
 		{"REDIS_URL=redis://u:hunter2@h", true},
 		{"DATABASE_URL=postgres://u:hunter2@h/d", false},
 		{"RATE_LIMIT=100/minute", true},

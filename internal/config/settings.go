@@ -9,6 +9,7 @@ import (
 // Serve holds the settings of the service.
 type Serve struct {
 	Network
+	Transport
 	Database
 	Access
 	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
@@ -33,6 +34,9 @@ type Network struct {
 // Check looks at the settings together. Its error is an [*Error].
 func (s *Serve) Check() error {
 	if err := s.Database.Check(); err != nil {
+		return err
+	}
+	if err := s.Transport.Check(); err != nil {
 		return err
 	}
 	if err := s.Access.Check(); err != nil {

@@ -38,6 +38,7 @@ var (
 	valueNoSniff     = []string{"nosniff"}
 	valueNoStore     = []string{"no-store"}
 	valueClose       = []string{"close"}
+	valueHSTS        = []string{"max-age=31536000"}
 	valueJSON        = []string{"application/json"}
 	valueProblemJSON = []string{"application/problem+json"}
 	valueText        = []string{"text/plain; charset=utf-8"}
@@ -57,6 +58,9 @@ func (a *API) chain(mux *http.ServeMux) http.Handler {
 		header["X-Request-Id"] = []string{x.id}
 		header["X-Content-Type-Options"] = valueNoSniff
 		header["Cache-Control"] = valueNoStore
+		if r.TLS != nil {
+			header["Strict-Transport-Security"] = valueHSTS
+		}
 		if a.draining.Load() {
 			header["Connection"] = valueClose
 		}

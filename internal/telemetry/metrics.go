@@ -45,6 +45,7 @@ const (
 	demographicsInfo   = "demographics_info"
 	authFailures       = "auth_failures_total"
 	fileReloads        = "file_reloads_total"
+	certificateExpiry  = "tls_certificate_expiry_timestamp_seconds"
 )
 
 var (
@@ -68,6 +69,7 @@ var table = []Spec{
 	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
 	{Name: authFailures, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused for their token, or for having none."},
 	{Name: fileReloads, Type: Counter, Labels: []string{"file", "result"}, Help: "Files of settings that were read again after they had changed; result is ok or failed."},
+	{Name: certificateExpiry, Type: Gauge, Help: "When the TLS certificate that is served expires, as seconds since 1970; 0 without TLS."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -81,6 +83,7 @@ func Table() []Spec { return append([]Spec(nil), table...) }
 type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
 	HTTPInFlight        prometheus.Gauge
+	CertificateExpiry   prometheus.Gauge
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
 	modelInfo           *prometheus.GaugeVec
@@ -114,6 +117,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
+		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
 		modelInfo:           gauge(modelInfo),
