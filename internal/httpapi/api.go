@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,17 +69,31 @@ func New(o Options) *API {
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)
 	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))
+	// Not pprof's cmdline: it shows secrets that were given as flags.
 	ops := a.mux(func(r *route) bool { return r.ops || r.path == healthPath })
 	for path, h := range map[string]http.HandlerFunc{
-		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+		"": pprof.Index, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
 	} {
 		ops.HandleFunc("GET /debug/pprof/"+path, func(w http.ResponseWriter, r *http.Request) {
-			w.(*exchange).route = "/debug/pprof/"
+			x := w.(*exchange)
+			x.route = "/debug/pprof/"
+			if !fromThisMachine(r) {
+				a.fail(x, problem(http.StatusForbidden, "profiles are shown to callers on this machine alone, as through kubectl port-forward"))
+				return
+			}
 			h(w, r)
 		})
 	}
 	a.opsHandler = a.chain(ops)
 	return a
+}
+
+// fromThisMachine says whether the caller of a request is on this machine. A
+// profile shows what the program does and costs CPU, so that it is not for
+// all who can reach the metrics.
+func fromThisMachine(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
 // Handler answers what belongs on the address of the API.
