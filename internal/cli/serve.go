@@ -85,7 +85,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	access.tasks = append(access.tasks, followCertificate)
 	access.start(p.ctx)
-	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure}
+	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",

@@ -41,6 +41,7 @@ type API struct {
 	Options
 	full, minimal house.Decoder
 	sampler       telemetry.Sampler
+	bodies        budget // memory of bodies that are arriving
 	draining      atomic.Bool
 	routes        []route
 	documents     func() (documents, error) // made when first asked for
@@ -66,6 +67,7 @@ func New(o Options) *API {
 		minimal: house.Decoder{Required: house.MinimalFields, Allowed: house.MinimalFields, MaxRecords: o.MaxRecords, Now: o.Now},
 		sampler: telemetry.Sampler{Limit: eventsPerSecond},
 	}
+	a.bodies.most = max(keptInFlight, 4*o.MaxBodyBytes)
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)
 	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))

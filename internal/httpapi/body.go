@@ -34,8 +34,18 @@ func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error)
 	if want := min(max(int(r.ContentLength), firstRead), mostFirstRead, limit) + 1; cap(dst) < want {
 		dst = make([]byte, 0, want)
 	}
+	var taken int64 // from the budget, while the body arrives
+	defer func() { a.bodies.give(taken) }()
 	for {
 		if len(dst) == cap(dst) {
+			// Growing about doubles it.
+			more := int64(cap(dst))
+			if !a.bodies.take(more) {
+				p := unavailable("too many large bodies are arriving; try again")
+				p.close = true
+				return dst, p
+			}
+			taken += more
 			dst = append(dst, 0)[:len(dst)]
 		}
 		n, err := r.Body.Read(dst[len(dst):min(cap(dst), limit+1)])

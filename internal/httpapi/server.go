@@ -37,7 +37,10 @@ type Server struct {
 	API   *API
 	Ops   net.Listener // nil if there is no own ops address
 	Grace time.Duration
-	TLS   *tls.Config // of the API's listener; nil is plain HTTP/1.1. The ops address is never encrypted
+	// MaxConnections is how many connections of the API are open at most; 0
+	// is no bound.
+	MaxConnections int
+	TLS            *tls.Config // of the API's listener; nil is plain HTTP/1.1. The ops address is never encrypted
 }
 
 // Run serves on l until ctx ends, then stops without losing a request: first
@@ -68,6 +71,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 			err = server.Serve(l)
 		}
 		ended <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	}
+	if s.MaxConnections > 0 {
+		l = &bounded{Listener: l, most: int64(s.MaxConnections), refused: s.API.Metrics.ConnectionsRefused}
 	}
 	running := 1
 	go serve(main, l)

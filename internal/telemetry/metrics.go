@@ -41,6 +41,7 @@ const (
 	httpRequests       = "http_requests_total"
 	httpDuration       = "http_request_duration_seconds"
 	httpInFlight       = "http_requests_in_flight"
+	connRefused        = "http_connections_refused_total"
 	dependencyUp       = "dependency_up"
 	demographicsInfo   = "demographics_info"
 	authFailures       = "auth_failures_total"
@@ -70,6 +71,7 @@ var table = []Spec{
 	{Name: authFailures, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused for their token, or for having none."},
 	{Name: fileReloads, Type: Counter, Labels: []string{"file", "result"}, Help: "Files of settings that were read again after they had changed; result is ok or failed."},
 	{Name: certificateExpiry, Type: Gauge, Help: "When the TLS certificate that is served expires, as seconds since 1970; 0 without TLS."},
+	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -84,6 +86,7 @@ type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
 	HTTPInFlight        prometheus.Gauge
 	CertificateExpiry   prometheus.Gauge
+	ConnectionsRefused  prometheus.Counter
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
 	modelInfo           *prometheus.GaugeVec
@@ -117,6 +120,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
+		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
 		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
