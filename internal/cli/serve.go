@@ -91,6 +91,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
 		Dependencies: slices.Concat(database.dependencies, access.dependencies),
 		Auth:         access.verifier, UserKey: userKey(c.UserIDKey),
+		CORSOrigins: c.CORSAllowedOrigins.List(),
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {

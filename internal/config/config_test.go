@@ -81,6 +81,12 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 		{"LISTEN", "http://localhost:8000", "HOST:PORT"},
 		{"LISTEN", "127.0.0.1:70000", "HOST:PORT"},
 		{"OPS_LISTEN", "x", "HOST:PORT"},
+		{"CORS_ALLOWED_ORIGINS", "app.example", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://app.example/", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://u@app.example", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://App.example", "small letters"},
+		{"CORS_ALLOWED_ORIGINS", "null", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://a.example,*", "* alone"},
 		{"TLS_MIN_VERSION", "1.1", "1.3 or 1.2"},
 		{"ALLOW_ANONYMOUS", "perhaps", "true"},
 		{"MODEL_DIR", "s3://bucket/prefix", "local folder"},
@@ -156,6 +162,13 @@ func TestTLSNeedsBothFiles(t *testing.T) {
 	}
 	if _, err := read(nil, "TLS_CERT_FILE=a", "TLS_KEY_FILE=b", "TLS_CLIENT_CA_FILE=c"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOriginsAreAList(t *testing.T) {
+	s, err := read(nil, "CORS_ALLOWED_ORIGINS=https://a.example, http://localhost:3000")
+	if got := fmt.Sprint(s.CORSAllowedOrigins.List()); err != nil || got != "[https://a.example http://localhost:3000]" {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

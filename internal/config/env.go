@@ -64,7 +64,7 @@ func Resolver(getenv Getenv) kong.Resolver {
 var later = []struct{ name, already string }{
 	{"REDIS_URL", ""}, {"REDIS_URL_FILE", ""}, {"MODEL_CACHE_TTL", ""}, {"RESPONSE_CACHE_TTL", "0"},
 	{"RATE_LIMIT", "off"}, {"TRUSTED_PROXIES", ""},
-	{"CORS_ALLOWED_ORIGINS", ""}, {"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
+	{"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
 }
 

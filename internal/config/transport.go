@@ -3,14 +3,17 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
+	"net/url"
+	"strings"
 )
 
-// Transport holds the settings of TLS.
+// Transport holds the settings of TLS, and of browsers.
 type Transport struct {
-	TLSCertFile     string     `setting:"" name:"tls-cert-file" placeholder:"FILE" help:"Certificate of the service, PEM, with its chain; read again when it changes. Default: no TLS."`
-	TLSKeyFile      string     `setting:"" name:"tls-key-file" placeholder:"FILE" help:"Key of the certificate, PEM."`
-	TLSMinVersion   TLSVersion `setting:"" name:"tls-min-version" default:"1.3" placeholder:"VERSION" help:"Oldest TLS that is spoken: 1.3 or 1.2. Default: 1.3."`
-	TLSClientCAFile string     `setting:"" name:"tls-client-ca-file" placeholder:"FILE" help:"Certificates, PEM, one of which must have signed that of each client (mutual TLS). Default: clients need none."`
+	TLSCertFile        string     `setting:"" name:"tls-cert-file" placeholder:"FILE" help:"Certificate of the service, PEM, with its chain; read again when it changes. Default: no TLS."`
+	TLSKeyFile         string     `setting:"" name:"tls-key-file" placeholder:"FILE" help:"Key of the certificate, PEM."`
+	TLSMinVersion      TLSVersion `setting:"" name:"tls-min-version" default:"1.3" placeholder:"VERSION" help:"Oldest TLS that is spoken: 1.3 or 1.2. Default: 1.3."`
+	CORSAllowedOrigins Origins    `setting:"" name:"cors-allowed-origins" placeholder:"ORIGINS" help:"Origins whose pages may ask the API, with commas between, such as https://app.example; * is every one. Default: none."`
+	TLSClientCAFile    string     `setting:"" name:"tls-client-ca-file" placeholder:"FILE" help:"Certificates, PEM, one of which must have signed that of each client (mutual TLS). Default: clients need none."`
 }
 
 // Check looks at the settings together. Its error is an [*Error].
@@ -39,5 +42,27 @@ func (v *TLSVersion) UnmarshalText(text []byte) error {
 	default:
 		return fmt.Errorf("%q is not a usable version of TLS: want 1.3 or 1.2", text)
 	}
+	return nil
+}
+
+// Origins is a list of web origins, with commas between, or "*".
+type Origins string
+
+// List returns the origins.
+func (o Origins) List() []string {
+	return strings.FieldsFunc(string(o), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// UnmarshalText reads a list of origins, each as a browser sends it.
+func (o *Origins) UnmarshalText(text []byte) error {
+	list := Origins(text)
+	for _, origin := range list.List() {
+		address, err := url.Parse(origin)
+		whole := err == nil && (address.Scheme == "https" || address.Scheme == "http") && address.Host != "" && origin == address.Scheme+"://"+address.Host
+		if !whole && origin != "*" || origin == "*" && len(list.List()) > 1 || origin != strings.ToLower(origin) {
+			return fmt.Errorf("%q is not an origin: want https://HOST or https://HOST:PORT in small letters, without a path, or * alone", origin)
+		}
+	}
+	*o = list
 	return nil
 }

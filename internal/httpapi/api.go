@@ -31,6 +31,7 @@ type Options struct {
 	MaxRecords   int
 	Auth         *auth.Verifier      // nil lets anyone in
 	UserKey      []byte              // of the hashes that stand for users in logs; nil is a random one
+	CORSOrigins  []string            // whose pages may read answers; "*" is every one
 	Dependencies []*store.Dependency // systems outside that the settings ask for
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now

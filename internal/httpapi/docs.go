@@ -42,6 +42,9 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 	header := x.Header()
 	header.Set("Content-Security-Policy", d.page.policy)
 	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	x.answer(http.StatusOK, valueHTML, d.page.body)
 	return nil
 }

@@ -45,10 +45,10 @@ var (
 )
 
 // chain composes what every request goes through, outermost first: the
-// exchange with its request ID, metrics and log, recovery from a panic, the
-// mux. The limit on a body stands where bodies are read, see readBody.
+// exchange with its request ID, metrics and log, recovery from a panic, pages
+// of other origins, the mux. The limit on a body stands where bodies are read, see readBody.
 func (a *API) chain(mux *http.ServeMux) http.Handler {
-	inner := a.recovered(mux)
+	inner := a.recovered(a.crossOrigin(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
 		*x = exchange{ResponseWriter: w, api: a, request: r, id: requestID(r), route: unmatched, started: a.Now()}
