@@ -42,6 +42,10 @@ fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	    echo "== $$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; done
 
+.PHONY: schemathesis
+schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens
+	test/schemathesis/run.sh
+
 .PHONY: bench
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
