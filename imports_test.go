@@ -12,6 +12,8 @@ import (
 var rooms = []struct{ name, job string }{
 	{"cli", "one file a command"},
 	{"httpapi", "routes, JSON in and out, problem errors, OpenAPI"},
+	{"auth", "who asks: bearer tokens"},
+	{"certificate", "the TLS certificate, loaded again when it changes"},
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
 	{"rollout", "the traffic plan"},
@@ -32,7 +34,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"gbdt", "house", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "gbdt", "house", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

@@ -100,10 +100,16 @@ func stop(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// status asks an address for a path: status 200 http://…
+// status asks an address for a path, with the token in a file if one is
+// named: status 200 http://… token
 func status(ts *testscript.TestScript, _ bool, args []string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get(args[1])
+	request, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	if len(args) > 2 {
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[2])))
+	}
+	answer, err := client.Do(request)
 	ts.Check(err)
 	defer answer.Body.Close()
 	if got := strings.Fields(answer.Status)[0]; got != args[0] {
@@ -165,7 +171,7 @@ func run(t *testing.T, env map[string]string, args ...string) (code int, stdout,
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, command := range []string{"serve", "predict", "healthcheck", "version"} {
+	for _, command := range []string{"serve", "predict", "token", "healthcheck", "version"} {
 		code, stdout, _ := run(t, nil, command, "--help")
 		if code != success || !strings.Contains(stdout, "Example:") || !strings.Contains(stdout, "housing "+command) {
 			t.Errorf("%s: code %d\n%s", command, code, stdout)

@@ -2,10 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -16,8 +21,9 @@ import (
 
 type healthcheckCommand struct {
 	config.Network
-	Timeout time.Duration `default:"2s" help:"How long to wait for the answer. Default: 2s."`
-	JSON    bool          `name:"json" help:"Print the answer as the service gave it."`
+	TLSCertFile string        `setting:"" name:"tls-cert-file" placeholder:"FILE" help:"Certificate of the service; with it LISTEN is asked by TLS, and must show this certificate."`
+	Timeout     time.Duration `default:"2s" help:"How long to wait for the answer. Default: 2s."`
+	JSON        bool          `name:"json" help:"Print the answer as the service gave it."`
 }
 
 // Help shows an example.
@@ -30,18 +36,25 @@ const maxHealth = 64 << 10
 
 // Run asks the service.
 func (c *healthcheckCommand) Run(p *program) error {
-	address := c.Listen
-	if c.OpsListen != "" {
+	address, scheme, transport := c.Listen, "http", &http.Transport{DisableKeepAlives: true}
+	switch {
+	case c.OpsListen != "": // never encrypted
 		address = c.OpsListen
+	case c.TLSCertFile != "":
+		scheme = "https"
+		var err error
+		if transport.TLSClientConfig, err = trustOwn(c.TLSCertFile); err != nil {
+			return fmt.Errorf("check health: %w", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address.Local()+"/health", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address.Local()+"/health", nil)
 	if err != nil {
 		return fmt.Errorf("check health: %w", err)
 	}
 	// Not the default transport, which heeds a proxy set in the environment.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: transport}
 	answer, err := client.Do(request)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -70,4 +83,33 @@ func (c *healthcheckCommand) Run(p *program) error {
 		return fmt.Errorf("the service at %s is %s", address.Local(), health.Status)
 	}
 	return nil
+}
+
+// trustOwn returns settings of TLS that trust who shows the certificate of a
+// file. Its names are those of the outside, so that the name under which this
+// machine asks itself is not one of them; instead the first certificate of the
+// file gives the name to look for.
+func trustOwn(file string) (*tls.Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	own, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate %s: %w", file, err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(own)
+	config := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	switch {
+	case len(own.DNSNames) > 0:
+		config.ServerName = strings.Replace(own.DNSNames[0], "*", "any", 1)
+	case len(own.IPAddresses) > 0:
+		config.ServerName = own.IPAddresses[0].String()
+	}
+	return config, nil
 }

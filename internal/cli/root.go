@@ -31,6 +31,7 @@ type commands struct {
 	Model        modelCommand        `cmd:"" help:"Models in a registry: list, show, push, pull, verify, compare."`
 	Rollout      rolloutCommand      `cmd:"" help:"Which version answers which request."`
 	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
+	Token        tokenCommand        `cmd:"" help:"Sign a token for testing."`
 	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,12 +84,25 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer database.stop()
 	database.start(p.ctx)
-	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace)}
+	access, err := c.openAuth(p.getenv, named, log)
+	if err != nil {
+		return err
+	}
+	defer access.stop()
+	secure, followCertificate, err := c.openTLS(named, log)
+	if err != nil {
+		return err
+	}
+	access.tasks = append(access.tasks, followCertificate)
+	access.start(p.ctx)
+	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: append(redis.dependencies, database.dependencies...),
+		Dependencies: slices.Concat(redis.dependencies, database.dependencies, access.dependencies),
 		Limiter:      redis.limiter, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
+		Auth: access.verifier, UserKey: userKey(c.UserIDKey),
+		CORSOrigins: c.CORSAllowedOrigins.List(),
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {
@@ -198,6 +212,14 @@ func readDemographics(path string) (*demographics.Table, error) {
 		return nil, &config.Error{Source: "DEMOGRAPHICS_CSV", Problem: err.Error()}
 	}
 	return table, nil
+}
+
+// userKey returns the key of the hashes of users; nil lets one be made.
+func userKey(secret config.Secret) []byte {
+	if secret == "" {
+		return nil
+	}
+	return []byte(string(secret))
 }
 
 func listen(setting string, address config.Address) (net.Listener, error) {

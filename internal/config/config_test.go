@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,7 +44,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, MaxBodyBytes: 1 << 20, MaxRecords: 1000,
+	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, Transport: Transport{TLSMinVersion: tls.VersionTLS13}, MaxBodyBytes: 1 << 20, MaxRecords: 1000, MaxConnections: 4096,
 		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Redis: redisDefaults, Limits: Limits{RateLimitCost: PerRequest}}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
@@ -51,13 +52,13 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
-	env := []string{"MAX_BODY_BYTES=512KB", "MAX_RECORDS=7", "WORKERS=", "LISTEN=[::1]:9", "ALLOW_ANONYMOUS=true",
+	env := []string{"TLS_MIN_VERSION=1.2", "MAX_BODY_BYTES=512KB", "MAX_RECORDS=7", "WORKERS=", "LISTEN=[::1]:9", "ALLOW_ANONYMOUS=true",
 		"DEMOGRAPHICS_CSV=a.csv", "MODEL_DIR=file:///models", "SHUTDOWN_GRACE=1m", "LOG_LEVEL=WARN", "LOG_FORMAT=text", "OPS_LISTEN=:1"}
 	s, err := read([]string{"--max-records=8"}, env...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, MaxBodyBytes: 512_000, MaxRecords: 8, AllowAnonymous: true,
+	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, MaxConnections: 4096, AllowAnonymous: true,
 		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
 		Redis: redisDefaults, Limits: Limits{RateLimitCost: PerRequest}}
 	if *s != want {
@@ -83,6 +84,13 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 		{"LISTEN", "http://localhost:8000", "HOST:PORT"},
 		{"LISTEN", "127.0.0.1:70000", "HOST:PORT"},
 		{"OPS_LISTEN", "x", "HOST:PORT"},
+		{"CORS_ALLOWED_ORIGINS", "app.example", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://app.example/", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://u@app.example", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://App.example", "small letters"},
+		{"CORS_ALLOWED_ORIGINS", "null", "https://HOST"},
+		{"CORS_ALLOWED_ORIGINS", "https://a.example,*", "* alone"},
+		{"TLS_MIN_VERSION", "1.1", "1.3 or 1.2"},
 		{"ALLOW_ANONYMOUS", "perhaps", "true"},
 		{"MODEL_DIR", "s3://bucket/prefix", "local folder"},
 		{"MODEL_DIR", "gs://bucket", "local folder"},
@@ -111,17 +119,59 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 func TestOtherThanLoopbackNeedsLeave(t *testing.T) {
 	for _, address := range []string{":8000", "0.0.0.0:8000", "[::]:8000", "example.org:80", "10.0.0.1:1", "localhost.example.org:1"} {
 		_, err := read(nil, "LISTEN="+address)
-		if err == nil || !strings.Contains(err.Error(), "ALLOW_ANONYMOUS=true") || !strings.Contains(err.Error(), "127.0.0.1:8000") {
-			t.Errorf("%s: %v, want both ways out", address, err)
+		if err == nil || !strings.Contains(err.Error(), "ALLOW_ANONYMOUS=true") || !strings.Contains(err.Error(), "127.0.0.1:8000") || !strings.Contains(err.Error(), "JWT_SECRET") {
+			t.Errorf("%s: %v, want every way out", address, err)
 		}
 		if _, err := read([]string{"--allow-anonymous"}, "LISTEN="+address); err != nil {
 			t.Errorf("%s with leave: %v", address, err)
+		}
+		if _, err := read(nil, "LISTEN="+address, "JWT_SECRET=hunter2-hunter2-hunter2-hunter2-"); err != nil {
+			t.Errorf("%s with authentication: %v", address, err)
 		}
 	}
 	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:8", "[::1]:8", "localhost:8", "[::ffff:127.0.0.1]:8"} {
 		if _, err := read(nil, "LISTEN="+address); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestAccessThatCannotBeMeant(t *testing.T) {
+	for pair, want := range map[string]string{
+		"JWT_ISSUER=x":   "without JWT_SECRET",
+		"JWT_AUDIENCE=x": "without JWT_SECRET",
+		"JWT_JWKS_URL=http://issuer.example/keys":     "not encrypted",
+		"JWT_JWKS_URL=ftp://issuer.example/keys":      "https://",
+		"JWT_JWKS_URL=issuer.example":                 "https://",
+		"JWT_JWKS_URL=https://u:hunter2@issuer/keys":  "without a password",
+		"JWT_JWKS_URL=https://u:hunter2@issuer\x7f/k": "not an address",
+	} {
+		if _, err := read(nil, pair); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q", pair, err, want)
+		}
+	}
+	for _, url := range []string{"https://issuer.example/keys", "http://127.0.0.1:1/keys", "http://localhost/keys", "http://[::1]:2/"} {
+		if _, err := read(nil, "JWT_JWKS_URL="+url); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestTLSNeedsBothFiles(t *testing.T) {
+	for pair, want := range map[string]string{"TLS_CERT_FILE=a": "TLS_KEY_FILE", "TLS_KEY_FILE=a": "TLS_CERT_FILE", "TLS_CLIENT_CA_FILE=a": "TLS_CLIENT_CA_FILE"} {
+		if _, err := read(nil, pair); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", pair, err)
+		}
+	}
+	if _, err := read(nil, "TLS_CERT_FILE=a", "TLS_KEY_FILE=b", "TLS_CLIENT_CA_FILE=c"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOriginsAreAList(t *testing.T) {
+	s, err := read(nil, "CORS_ALLOWED_ORIGINS=https://a.example, http://localhost:3000")
+	if got := fmt.Sprint(s.CORSAllowedOrigins.List()); err != nil || got != "[https://a.example http://localhost:3000]" {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 
@@ -139,9 +189,10 @@ func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
 		pair    string
 		refused bool
 	}{
-		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", true},
-		{"TLS_CERT_FILE=a.pem", true},
+		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", false},
+		{"TLS_CERT_FILE=a.pem", false},
 		{"REDIS_URL=redis://u:hunter2@h", false},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:hunter2@h", true},
 		{"DATABASE_URL=postgres://u:hunter2@h/d", false},
 		{"JWT_SECRET=", false},
 		{"PATH=/bin", false},

@@ -40,7 +40,7 @@ func Resolver(getenv Getenv) kong.Resolver {
 				return nil, &Error{Source: name, Problem: "is set, and so is " + name + fileSuffix + ": set one of them"}
 			}
 			var err error
-			if value, err = readSecret(name+fileSuffix, path); err != nil {
+			if value, err = ReadSecret(name+fileSuffix, path); err != nil {
 				return nil, err
 			}
 			ok = true
@@ -62,9 +62,7 @@ func Resolver(getenv Getenv) kong.Resolver {
 // not, with the one value, if any, that is true already. A setting that were
 // not heeded could leave a service open that its owner believes closed.
 var later = []struct{ name, already string }{
-	{"JWT_SECRET", ""}, {"JWT_SECRET_FILE", ""}, {"JWT_JWKS_URL", ""}, {"JWT_ISSUER", ""}, {"JWT_AUDIENCE", ""},
-	{"TLS_CERT_FILE", ""}, {"TLS_KEY_FILE", ""},
-	{"CORS_ALLOWED_ORIGINS", ""}, {"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
+	{"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
 }
 

@@ -36,9 +36,9 @@ const fileSuffix = "_FILE"
 // maxSecretBytes bounds a file with a secret.
 const maxSecretBytes = 64 << 10
 
-// readSecret returns what the file named by variable holds, without the end
+// ReadSecret returns what the file named by variable holds, without the end
 // of its last line.
-func readSecret(variable, path string) (string, error) {
+func ReadSecret(variable, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", &Error{Source: variable, Problem: err.Error()}

@@ -9,14 +9,17 @@ import (
 // Serve holds the settings of the service.
 type Serve struct {
 	Network
+	Transport
 	Database
 	Redis
 	Limits
+	Access
 	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
 	MaxBodyBytes        Bytes   `setting:"" default:"1MiB" placeholder:"SIZE" help:"Largest body of a request. Default: 1MiB."`
 	MaxRecords          Count   `setting:"" default:"1000" placeholder:"N" help:"Most houses in one request. Default: 1000."`
+	MaxConnections      Count   `setting:"" default:"4096" placeholder:"N" help:"Most connections of the API that are open at once; one more is closed. Default: 4096."`
 	Workers             Count   `setting:"" placeholder:"N" help:"How many requests are valued at once. Default: the number of CPUs."`
 	ShutdownGrace       Period  `setting:"" default:"30s" placeholder:"TIME" help:"How long requests in flight may take when the service stops. Default: 30s."`
 	LogLevel            Level   `setting:"" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
@@ -39,9 +42,15 @@ func (s *Serve) Check() error {
 	if err := s.Redis.Check(); err != nil {
 		return err
 	}
-	if !s.Listen.Loopback() && !s.AllowAnonymous {
+	if err := s.Transport.Check(); err != nil {
+		return err
+	}
+	if err := s.Access.Check(); err != nil {
+		return err
+	}
+	if !s.Listen.Loopback() && !s.Access.Configured() && !s.AllowAnonymous {
 		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
-			"%q is reachable from other machines and this service has no authentication: set ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
+			"%q is reachable from other machines and no authentication is set: set JWT_SECRET or JWT_JWKS_URL to ask for tokens, ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
 	}
 	if s.OpsListen == s.Listen && s.Listen.port() != "0" {
 		return &Error{Source: "OPS_LISTEN", Problem: fmt.Sprintf("%q is the address of LISTEN: choose another port, or leave OPS_LISTEN out", s.OpsListen)}
@@ -50,28 +59,16 @@ func (s *Serve) Check() error {
 }
 
 // ClientRate returns how often a client may ask for prices, zero for as often
-// as it likes: as set; else not limited where only this machine can ask.
+// as it likes: as set; else not limited where only this machine can
+// ask and nobody says who it is.
 func (s *Serve) ClientRate() Rate {
 	switch {
 	case s.RateLimit.given:
 		return s.RateLimit
-	case s.Listen.Loopback():
+	case s.Listen.Loopback() && !s.Access.Configured():
 		return Rate{}
 	}
 	return DefaultRate
-}
-
-// Loopback says whether only this machine can reach the address.
-func (a Address) Loopback() bool {
-	host, _, err := net.SplitHostPort(string(a))
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // Local returns the address under which this machine itself reaches a

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/ratelimit"
 	"housing/internal/store"
@@ -20,7 +22,7 @@ import (
 	"housing/internal/valuer"
 )
 
-// Options are what an [API] needs; those after Now, and it, may be left out.
+// Options are what an [API] needs; those that may be nil say so.
 type Options struct {
 	Valuer       *valuer.Valuer
 	Metrics      *telemetry.Metrics
@@ -28,6 +30,9 @@ type Options struct {
 	Log          *slog.Logger
 	MaxBodyBytes int64
 	MaxRecords   int
+	Auth         *auth.Verifier      // nil lets anyone in
+	UserKey      []byte              // of the hashes that stand for users in logs; nil is a random one
+	CORSOrigins  []string            // whose pages may read answers; "*" is every one
 	Dependencies []*store.Dependency // systems outside that the settings ask for
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now
@@ -42,6 +47,7 @@ type API struct {
 	Options
 	full, minimal house.Decoder
 	sampler       telemetry.Sampler
+	bodies        budget // memory of bodies that are arriving
 	draining      atomic.Bool
 	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
@@ -58,6 +64,10 @@ func New(o Options) *API {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.UserKey == nil {
+		o.UserKey = make([]byte, 32)
+		_, _ = rand.Read(o.UserKey) // never fails
+	}
 	a := &API{
 		Options: o,
 		full:    house.Decoder{Required: house.RequiredFields, Allowed: house.AllFields, MaxRecords: o.MaxRecords, Now: o.Now},
@@ -68,20 +78,35 @@ func New(o Options) *API {
 		l := o.Limiter.Limit
 		a.limitPolicy = []string{fmt.Sprintf(`"default";q=%d;w=%d`, l.Requests, seconds(l.Period))}
 	}
+	a.bodies.most = max(keptInFlight, 4*o.MaxBodyBytes)
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)
 	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))
+	// Not pprof's cmdline: it shows secrets that were given as flags.
 	ops := a.mux(func(r *route) bool { return r.ops || r.path == healthPath })
 	for path, h := range map[string]http.HandlerFunc{
-		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+		"": pprof.Index, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
 	} {
 		ops.HandleFunc("GET /debug/pprof/"+path, func(w http.ResponseWriter, r *http.Request) {
-			w.(*exchange).route = "/debug/pprof/"
+			x := w.(*exchange)
+			x.route = "/debug/pprof/"
+			if !fromThisMachine(r) {
+				a.fail(x, problem(http.StatusForbidden, "profiles are shown to callers on this machine alone, as through kubectl port-forward"))
+				return
+			}
 			h(w, r)
 		})
 	}
 	a.opsHandler = a.chain(ops)
 	return a
+}
+
+// fromThisMachine says whether the caller of a request is on this machine. A
+// profile shows what the program does and costs CPU, so that it is not for
+// all who can reach the metrics.
+func fromThisMachine(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
 // Handler answers what belongs on the address of the API.
@@ -98,7 +123,8 @@ func (a *API) Drain() { a.draining.Store(true) }
 // route is one method and path of the service.
 type route struct {
 	method, path string
-	ops          bool // moves to the ops address if there is one
+	ops          bool        // moves to the ops address if there is one
+	scope        auth.Scopes // that a caller must have; 0 lets anyone in
 	handle       func(x *exchange, r *http.Request) error
 	operation    // what the documents say of it
 }
@@ -118,7 +144,11 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
 			x := w.(*exchange)
 			x.route = r.path
-			if err := r.handle(x, req); err != nil {
+			err := a.authorize(x, req, r.scope)
+			if err == nil {
+				err = r.handle(x, req)
+			}
+			if err != nil {
 				a.fail(x, err)
 			}
 		})

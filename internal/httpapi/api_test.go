@@ -293,14 +293,29 @@ func TestOpsAddressTakesItsRoutesAway(t *testing.T) {
 	a := newAPI(t, func(s *setup) { s.OwnOps = true })
 	for path, want := range map[string][2]int{
 		"/metrics": {404, 200}, "/livez": {404, 200}, "/readyz": {404, 200}, "/health": {200, 200},
-		"/debug/pprof/": {404, 200}, "/debug/pprof/cmdline": {404, 200}, "/docs": {200, 404}, "/v1/model-info": {200, 404},
+		"/debug/pprof/": {404, 200}, "/debug/pprof/cmdline": {404, 404}, "/docs": {200, 404}, "/v1/model-info": {200, 404},
 	} {
 		for i, h := range []http.Handler{a.Handler(), a.OpsHandler()} {
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			r := httptest.NewRequest("GET", path, nil)
+			r.RemoteAddr = "127.0.0.1:5"
+			h.ServeHTTP(w, r)
 			if w.Code != want[i] {
 				t.Errorf("%s on address %d: %d, want %d", path, i, w.Code, want[i])
 			}
+		}
+	}
+}
+
+func TestProfilesAreForThisMachine(t *testing.T) {
+	a := newAPI(t, func(s *setup) { s.OwnOps = true })
+	for address, want := range map[string]int{"127.0.0.1:5": 200, "[::1]:5": 200, "[::ffff:127.0.0.1]:5": 200, "10.0.0.7:5": 403, "[2001:db8::1]:5": 403, "@": 403} {
+		r := httptest.NewRequest("GET", "/debug/pprof/symbol", nil)
+		r.RemoteAddr = address
+		w := httptest.NewRecorder()
+		a.OpsHandler().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("from %s: %d, want %d", address, w.Code, want)
 		}
 	}
 }

@@ -11,8 +11,13 @@ import (
 	"time"
 )
 
-// firstRead is the capacity with which a body of unknown length begins.
-const firstRead = 4 << 10
+// The capacity with which a body begins: its length if that is known, within
+// bounds, so that a client gets memory for what it has sent, not for what it
+// says it will send.
+const (
+	firstRead     = 4 << 10
+	mostFirstRead = 16 << 10
+)
 
 // readBody appends the request's JSON body to dst[:0] and checks that it is
 // one: its type, its encoding, its size.
@@ -26,11 +31,21 @@ func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error)
 	dst = dst[:0]
 	limit := int(a.MaxBodyBytes)
 	// One byte more than fits says whether the body goes on.
-	if want := min(max(int(r.ContentLength), firstRead), limit) + 1; cap(dst) < want {
+	if want := min(max(int(r.ContentLength), firstRead), mostFirstRead, limit) + 1; cap(dst) < want {
 		dst = make([]byte, 0, want)
 	}
+	var taken int64 // from the budget, while the body arrives
+	defer func() { a.bodies.give(taken) }()
 	for {
 		if len(dst) == cap(dst) {
+			// Growing about doubles it.
+			more := int64(cap(dst))
+			if !a.bodies.take(more) {
+				p := unavailable("too many large bodies are arriving; try again")
+				p.close = true
+				return dst, p
+			}
+			taken += more
 			dst = append(dst, 0)[:len(dst)]
 		}
 		n, err := r.Body.Read(dst[len(dst):min(cap(dst), limit+1)])

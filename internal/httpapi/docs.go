@@ -42,6 +42,9 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 	header := x.Header()
 	header.Set("Content-Security-Policy", d.page.policy)
 	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	x.answer(http.StatusOK, valueHTML, d.page.body)
 	return nil
 }
@@ -49,6 +52,8 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 // pageOperation is one route on the page.
 type pageOperation struct {
 	ID, Method, Path, Tag, Summary, Description string
+
+	Scope string // that a token must have; "" asks for none
 
 	Fields          []pageField
 	Curl, Body, Out string
@@ -86,6 +91,9 @@ func (a *API) renderPage() (page, error) {
 			tags = append(tags, r.tag)
 		}
 		op := pageOperation{ID: r.id, Method: r.method, Path: r.path, Tag: r.tag, Summary: r.summary, Description: r.description}
+		if a.guarded(r) {
+			op.Scope = r.scope.String()
+		}
 		if r.body != nil {
 			op.Fields = pageFields(r.body, year)
 			if op.Body, err = spaced(exampleBody(r.body)); err != nil {
@@ -101,7 +109,7 @@ func (a *API) renderPage() (page, error) {
 				op.Members = append(op.Members, pageMember{jsonName(field.Tag.Get("json")), field.Tag.Get("doc")})
 			}
 		}
-		for _, status := range r.errors {
+		for _, status := range a.problems(r) {
 			op.Errors = append(op.Errors, pageError{status, http.StatusText(status), errorHelp(status)})
 		}
 		operations = append(operations, op)

@@ -21,6 +21,7 @@ type exchange struct {
 	request *http.Request
 	id      string
 	route   string // of the registered pattern, or unmatched
+	user    string // who asks: the sub of the token, "" for anyone
 	status  int    // 0 until the answer begins
 	started time.Time
 	problem bool // the body of the mux's own 404 or 405 is swallowed
@@ -37,16 +38,17 @@ var (
 	valueNoSniff     = []string{"nosniff"}
 	valueNoStore     = []string{"no-store"}
 	valueClose       = []string{"close"}
+	valueHSTS        = []string{"max-age=31536000"}
 	valueJSON        = []string{"application/json"}
 	valueProblemJSON = []string{"application/problem+json"}
 	valueText        = []string{"text/plain; charset=utf-8"}
 )
 
 // chain composes what every request goes through, outermost first: the
-// exchange with its request ID, metrics and log, recovery from a panic, the
-// mux. The limit on a body stands where bodies are read, see readBody.
+// exchange with its request ID, metrics and log, recovery from a panic, pages
+// of other origins, the mux. The limit on a body stands where bodies are read, see readBody.
 func (a *API) chain(mux *http.ServeMux) http.Handler {
-	inner := a.recovered(mux)
+	inner := a.recovered(a.crossOrigin(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
 		*x = exchange{ResponseWriter: w, api: a, request: r, id: requestID(r), route: unmatched, started: a.Now()}
@@ -56,6 +58,9 @@ func (a *API) chain(mux *http.ServeMux) http.Handler {
 		header["X-Request-Id"] = []string{x.id}
 		header["X-Content-Type-Options"] = valueNoSniff
 		header["Cache-Control"] = valueNoStore
+		if r.TLS != nil {
+			header["Strict-Transport-Security"] = valueHSTS
+		}
 		if a.draining.Load() {
 			header["Connection"] = valueClose
 		}

@@ -96,7 +96,7 @@ const (
 )
 
 // optional are the systems outside that the service can do without.
-var optional = []string{"postgresql", "redis"}
+var optional = []string{"jwks", "postgresql", "redis"}
 
 func (a *API) health(x *exchange, _ *http.Request) error {
 	h := Health{

@@ -75,6 +75,9 @@ func (a *API) describe() *huma.OpenAPI {
 		Paths:      map[string]*huma.PathItem{},
 		Components: &huma.Components{Schemas: registry},
 	}
+	if a.Auth != nil {
+		open.Components.SecuritySchemes = securitySchemes()
+	}
 	problemSchema := registry.Schema(reflect.TypeFor[Problem](), true, "")
 	year := a.Now().UTC().Year()
 	for i := range a.routes {
@@ -108,9 +111,13 @@ func (a *API) describe() *huma.OpenAPI {
 		for _, status := range r.answers {
 			op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Headers: answerHeaders(nil), Content: good.Content}
 		}
-		for _, status := range r.errors {
+		if a.guarded(r) {
+			op.Security = []map[string][]string{{securityScheme: {}}}
+			op.Description += " The token needs the scope " + r.scope.String() + "."
+		}
+		for _, status := range a.problems(r) {
 			op.Responses[strconv.Itoa(status)] = &huma.Response{
-				Description: errorHelp(status), Headers: answerHeaders(nil),
+				Description: errorHelp(status), Headers: problemHeaders(status),
 				Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problemSchema}},
 			}
 		}
@@ -170,6 +177,10 @@ func errorHelp(status int) string {
 	switch status {
 	case http.StatusBadRequest:
 		return "The body is not JSON, or the query cannot be read."
+	case http.StatusUnauthorized:
+		return "There is no token, or it is not good; WWW-Authenticate says which."
+	case http.StatusForbidden:
+		return "The token is good and lacks the scope."
 	case http.StatusNotFound:
 		return "There is no such model version."
 	case http.StatusRequestTimeout:

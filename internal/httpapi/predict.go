@@ -113,7 +113,7 @@ func (a *API) logPrediction(x *exchange, answer *valuer.Answer, took time.Durati
 		return
 	}
 	records := slog.Int("n_records", len(answer.Prices))
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_request", slog.String("request_id", x.id), records)
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_request", slog.String("request_id", x.id), records, a.userID(x))
 	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_success", slog.String("request_id", x.id), records,
 		slog.String("model_version", answer.Version), slog.Float64("processing_time_ms", milliseconds(took)))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/valuer"
 )
@@ -26,6 +27,7 @@ type Problem struct {
 	Errors []house.Fault `json:"errors,omitempty"`
 
 	retryAfter string // seconds
+	challenge  string // of WWW-Authenticate
 	close      bool   // the rest of the request is not read
 }
 
@@ -90,7 +92,7 @@ func (a *API) logFailure(x *exchange, p *Problem, err error) {
 		event = "prediction_error"
 	}
 	a.Log.LogAttrs(x.request.Context(), level, event, slog.String("request_id", x.id), slog.String("route", x.route),
-		slog.String("error_type", errorType(p)), slog.String("error", cause))
+		slog.String("error_type", errorType(p)), slog.String("error", cause), a.userID(x))
 }
 
 // asProblem returns what the client is told of err.
@@ -111,6 +113,8 @@ func asProblem(err error) *Problem {
 		return problem(http.StatusNotFound, "there is no such model version; /v1/model-info names the one that answers")
 	case errors.Is(err, valuer.ErrOverloaded):
 		return unavailable("too many predictions are waiting; try again")
+	case errors.Is(err, auth.ErrNoKeys):
+		return unavailable(auth.ErrNoKeys.Error())
 	case errors.Is(err, valuer.ErrNoModel):
 		return unavailable("no model is running")
 	case errors.Is(err, context.Canceled):
@@ -154,6 +158,9 @@ func (x *exchange) write(p *Problem) {
 	header := x.Header()
 	if p.retryAfter != "" {
 		header.Set("Retry-After", p.retryAfter)
+	}
+	if p.challenge != "" {
+		header.Set("WWW-Authenticate", p.challenge)
 	}
 	if p.close {
 		header["Connection"] = valueClose

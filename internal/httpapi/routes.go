@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"housing/internal/auth"
 	"housing/internal/house"
 )
 
@@ -41,19 +42,19 @@ var predictErrors = []int{
 // table returns every route of the service in the order of the documents.
 func (a *API) table() []route {
 	return []route{
-		{method: "POST", path: "/v1/predict", handle: a.predict(&a.full), operation: operation{
+		{method: "POST", path: "/v1/predict", scope: auth.Predict, handle: a.predict(&a.full), operation: operation{
 			id: "predict", tag: "Prices", summary: "Price houses",
 			description: "Prices one house or many. Eight fields are required; one of the others that is left out is unknown, not zero. All faults of a request are reported at once.",
 			body:        &bodyDoc{"House", house.RequiredFields, house.AllFields},
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
 		}},
-		{method: "POST", path: "/v1/predict-minimal", handle: a.predict(&a.minimal), operation: operation{
+		{method: "POST", path: "/v1/predict-minimal", scope: auth.Predict, handle: a.predict(&a.minimal), operation: operation{
 			id: "predictMinimal", tag: "Prices", summary: "Price houses from four fields",
 			description: "The same from bedrooms, bathrooms, living space and zipcode alone. The rest is unknown to the model, so prices are less exact.",
 			body:        &bodyDoc{"MinimalHouse", house.MinimalFields, house.MinimalFields},
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
 		}},
-		{method: "GET", path: "/v1/model-info", handle: a.modelInfo, operation: operation{
+		{method: "GET", path: "/v1/model-info", scope: auth.Predict, handle: a.modelInfo, operation: operation{
 			id: "modelInfo", tag: "Model", summary: "The model that answers",
 			description: "Version, digest, features and measured accuracy of the running model, and what it was trained on.",
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelInfo](), errors: []int{http.StatusServiceUnavailable},

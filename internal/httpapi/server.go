@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,10 @@ type Server struct {
 	API   *API
 	Ops   net.Listener // nil if there is no own ops address
 	Grace time.Duration
+	// MaxConnections is how many connections of the API are open at most; 0
+	// is no bound.
+	MaxConnections int
+	TLS            *tls.Config // of the API's listener; nil is plain HTTP/1.1. The ops address is never encrypted
 }
 
 // Run serves on l until ctx ends, then stops without losing a request: first
@@ -46,6 +51,9 @@ type Server struct {
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	var open atomic.Int64
 	main := s.server(s.API.Handler(), writeTimeout)
+	if s.TLS != nil {
+		secure(main, s.TLS)
+	}
 	main.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -56,7 +64,16 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	ended := make(chan error, 2)
 	serve := func(server *http.Server, l net.Listener) {
-		ended <- fmt.Errorf("serve on %s: %w", l.Addr(), server.Serve(l))
+		err := error(nil)
+		if server.TLSConfig != nil {
+			err = server.ServeTLS(l, "", "")
+		} else {
+			err = server.Serve(l)
+		}
+		ended <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	}
+	if s.MaxConnections > 0 {
+		l = &bounded{Listener: l, most: int64(s.MaxConnections), refused: s.API.Metrics.ConnectionsRefused}
 	}
 	running := 1
 	go serve(main, l)
@@ -109,6 +126,33 @@ func (s *Server) server(h http.Handler, write time.Duration) *http.Server {
 	}
 	server.Protocols.SetHTTP1(true)
 	return server
+}
+
+// Limits of HTTP/2: how much of our memory and time one connection can ask
+// for. net/http itself counts floods of resets and of control frames.
+const (
+	maxStreams       = 100
+	maxConnBuffer    = 1 << 20
+	maxStreamBuffer  = 256 << 10
+	frameBytes       = 16 << 10
+	pingAfter        = 30 * time.Second
+	pingTimeout      = 10 * time.Second
+	stalledWriteTime = 10 * time.Second
+)
+
+// secure makes a server speak TLS, and over it HTTP/2 too.
+func secure(server *http.Server, config *tls.Config) {
+	server.TLSConfig = config.Clone()
+	server.Protocols.SetHTTP2(true)
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
+		MaxReadFrameSize:              frameBytes,
+		MaxReceiveBufferPerConnection: maxConnBuffer,
+		MaxReceiveBufferPerStream:     maxStreamBuffer,
+		SendPingTimeout:               pingAfter,
+		PingTimeout:                   pingTimeout,
+		WriteByteTimeout:              stalledWriteTime,
+	}
 }
 
 func waitUntil(done func() bool, most time.Duration) {

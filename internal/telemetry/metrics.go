@@ -41,10 +41,14 @@ const (
 	httpRequests       = "http_requests_total"
 	httpDuration       = "http_request_duration_seconds"
 	httpInFlight       = "http_requests_in_flight"
+	connRefused        = "http_connections_refused_total"
 	dependencyUp       = "dependency_up"
 	demographicsInfo   = "demographics_info"
 	cacheRequests      = "cache_requests_total"
 	rateLimited        = "rate_limited_requests_total"
+	authFailures       = "auth_failures_total"
+	fileReloads        = "file_reloads_total"
+	certificateExpiry  = "tls_certificate_expiry_timestamp_seconds"
 )
 
 var (
@@ -68,6 +72,10 @@ var table = []Spec{
 	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
 	{Name: cacheRequests, Type: Counter, Labels: []string{"cache", "result"}, Help: "Entries that were looked for; cache is prices_memory, prices_redis or bundles_redis, result is hit, miss, refused (it had been tampered with) or error."},
 	{Name: rateLimited, Type: Counter, Labels: []string{"limiter"}, Help: "Requests that were refused as their client sent too many; limiter is shared (Redis knew) or local."},
+	{Name: authFailures, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused for their token, or for having none."},
+	{Name: fileReloads, Type: Counter, Labels: []string{"file", "result"}, Help: "Files of settings that were read again after they had changed; result is ok or failed."},
+	{Name: certificateExpiry, Type: Gauge, Help: "When the TLS certificate that is served expires, as seconds since 1970; 0 without TLS."},
+	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
 	{Name: httpInFlight, Type: Gauge, Help: "HTTP requests that are being answered."},
@@ -81,6 +89,8 @@ func Table() []Spec { return append([]Spec(nil), table...) }
 type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
 	HTTPInFlight        prometheus.Gauge
+	CertificateExpiry   prometheus.Gauge
+	ConnectionsRefused  prometheus.Counter
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
 	cacheRequests       *prometheus.CounterVec
@@ -94,6 +104,8 @@ type Metrics struct {
 	predictionPanics    *prometheus.CounterVec
 	predictedPrice      *prometheus.HistogramVec
 	httpRequests        *prometheus.CounterVec
+	authFailures        *prometheus.CounterVec
+	fileReloads         *prometheus.CounterVec
 	httpDuration        *prometheus.HistogramVec
 }
 
@@ -114,6 +126,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
+		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
+		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
 		cacheRequests:       counter(cacheRequests),
@@ -127,6 +141,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		predictionPanics:    counter(predictionPanics),
 		predictedPrice:      histogram(predictedPrice),
 		httpRequests:        counter(httpRequests),
+		authFailures:        counter(authFailures),
+		fileReloads:         counter(fileReloads),
 		httpDuration:        histogram(httpDuration),
 	}
 }
@@ -200,6 +216,21 @@ func (m *Metrics) Cache(name string) Cache {
 // RateLimited returns the count of requests that a limiter refused.
 func (m *Metrics) RateLimited(limiter string) prometheus.Counter {
 	return m.rateLimited.WithLabelValues(limiter)
+}
+
+// AuthFailures returns the counter of requests refused for a reason, which
+// must be one of a few fixed words.
+func (m *Metrics) AuthFailures(reason string) prometheus.Counter {
+	return m.authFailures.WithLabelValues(reason)
+}
+
+// FileReload counts one reading of a file that changed; file is a fixed word.
+func (m *Metrics) FileReload(file string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.fileReloads.WithLabelValues(file, result).Inc()
 }
 
 // ObserveHTTP counts one answered request. The route must be a registered

@@ -24,6 +24,8 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	m.DependencyUp("postgresql").Set(1)
 	m.Cache("prices_memory")
 	m.RateLimited("local")
+	m.AuthFailures("expired").Inc()
+	m.FileReload("jwt_secret", nil)
 	p := m.Prediction("kc-1", "primary")
 	p.Requests.Inc()
 	p.Duration.Observe(0.001)

@@ -1,0 +1,145 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const hs256 = "HS256"
+
+// Bounds of the secrets. An HS256 secret that is shorter than the hash is
+// weaker than the hash (RFC 7518, section 3.2).
+const (
+	minSecret  = 32
+	maxSecrets = 8
+)
+
+// Secrets are the secrets that we share with whoever signs. Several at once
+// let one be replaced without a token refused: all verify, the first signs.
+type Secrets struct {
+	now atomic.Pointer[[][]byte]
+}
+
+// ParseSecrets reads secrets, one a line. Its error tells nothing of them.
+func ParseSecrets(text string) (*Secrets, error) {
+	s := new(Secrets)
+	return s, s.set(text)
+}
+
+func (s *Secrets) set(text string) error {
+	var all [][]byte
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case line == "":
+			continue
+		case len(line) < minSecret:
+			return fmt.Errorf("secret %d has %d bytes: want at least %d, as from openssl rand -base64 32", len(all)+1, len(line), minSecret)
+		case len(all) == maxSecrets:
+			return fmt.Errorf("there are more than %d secrets", maxSecrets)
+		}
+		all = append(all, []byte(line))
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("there is no secret")
+	}
+	s.now.Store(&all)
+	return nil
+}
+
+// Follow reads the secrets again and again until ctx ends and takes new ones
+// up. Secrets that cannot be used leave those of before in place. Each change,
+// and each new failure, is told by report.
+func (s *Secrets) Follow(ctx context.Context, every time.Duration, read func() (string, error), report func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var last, failed string
+	first := true
+	for {
+		text, err := read()
+		switch {
+		case err == nil && !first && text == last:
+			failed = ""
+		case err == nil:
+			changed := !first
+			first, last = false, text
+			if err = s.set(text); err == nil && changed {
+				failed = ""
+				report(nil)
+			}
+		}
+		if err != nil && err.Error() != failed {
+			failed = err.Error()
+			report(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// verify checks the signature with every secret, whichever fits, so that the
+// time it takes does not tell which one.
+func (s *Secrets) verify(p *parts) error {
+	if !plainKeyID(p.header.KeyID) {
+		return errHeader
+	}
+	good := false
+	for _, secret := range *s.now.Load() {
+		if jwt.SigningMethodHS256.Verify(p.signed, p.signature, secret) == nil {
+			good = true
+		}
+	}
+	if !good {
+		return errSignature
+	}
+	return nil
+}
+
+// plainKeyID says whether a kid could be a name. Our secrets have none, so
+// that it is not looked at; but one that is a path or a query is an attack on
+// programs that look keys up by it.
+func plainKeyID(id string) bool {
+	return !strings.ContainsFunc(id, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`/\'";|<>`, r)
+	})
+}
+
+// Claims are what [Secrets.Sign] signs; Issuer and Audience may be empty.
+type Claims struct {
+	User             string
+	Scopes           Scopes
+	Issuer, Audience string
+	IssuedAt         time.Time
+	Expires          time.Time
+}
+
+// Sign returns a token signed by the first of the secrets.
+func (s *Secrets) Sign(c Claims) (string, error) {
+	if c.User == "" || len(c.User) > maxUser {
+		return "", errUser
+	}
+	issued, expires := numericDate(c.IssuedAt), numericDate(c.Expires)
+	body := claims{Issuer: c.Issuer, Subject: c.User, IssuedAt: &issued, Expires: &expires, Scope: c.Scopes.String()}
+	if c.Audience != "" {
+		body.Audience = audience{c.Audience}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("write claims: %w", err)
+	}
+	signed := encoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encoding.EncodeToString(text)
+	signature, err := jwt.SigningMethodHS256.Sign(signed, (*s.now.Load())[0])
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return signed + "." + encoding.EncodeToString(signature), nil
+}
