@@ -100,7 +100,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
 		Dependencies: slices.Concat(redis.dependencies, database.dependencies, access.dependencies),
-		Limiter:      redis.limiter, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
+		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 		Auth: access.verifier, UserKey: userKey(c.UserIDKey),
 		CORSOrigins: c.CORSAllowedOrigins.List(),
 	})

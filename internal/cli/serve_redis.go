@@ -23,7 +23,8 @@ type servedRedis struct {
 	dependencies []*store.Dependency
 	redis        *store.Redis // nil without one
 	prices       *cache.Prices
-	limiter      *ratelimit.Limiter
+	limiter      *ratelimit.Limiter // of requests for prices, nil without a limit
+	failures     *ratelimit.Limiter // of bad tokens
 	log          *slog.Logger
 	ctx          context.Context // of what runs aside
 	end          context.CancelFunc
@@ -41,20 +42,28 @@ func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (
 			return nil, &config.Error{Source: "REDIS_URL", Problem: err.Error()}
 		}
 	}
-	if rate := c.ClientRate(); rate.Requests > 0 {
-		limit := ratelimit.Limit{Requests: rate.Requests, Period: rate.Period}
-		var shared ratelimit.Shared
-		if r.redis != nil {
-			shared = r.redis
-		}
-		if r.limiter, err = ratelimit.New("predict", limit, shared, metrics); err != nil {
-			return nil, err
-		}
+	if r.limiter, err = r.newLimiter("predict", c.ClientRate(), metrics); err != nil {
+		return nil, err
+	}
+	if r.failures, err = r.newLimiter("auth", c.AuthFailureLimit, metrics); err != nil {
+		return nil, err
 	}
 	if r.prices, err = c.openPrices(r.redis, metrics, log); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// newLimiter returns a limiter, or nil for a rate that limits nothing.
+func (r *servedRedis) newLimiter(name string, rate config.Rate, metrics *telemetry.Metrics) (*ratelimit.Limiter, error) {
+	if rate.Requests == 0 {
+		return nil, nil
+	}
+	var shared ratelimit.Shared
+	if r.redis != nil {
+		shared = r.redis
+	}
+	return ratelimit.New(name, ratelimit.Limit{Requests: rate.Requests, Period: rate.Period}, shared, metrics)
 }
 
 // openPrices returns the response cache, or nil where the settings leave no
@@ -111,7 +120,9 @@ func (r *servedRedis) stop() {
 	if r.prices != nil {
 		r.prices.Close()
 	}
-	if r.limiter != nil {
-		r.limiter.Close()
+	for _, l := range []*ratelimit.Limiter{r.limiter, r.failures} {
+		if l != nil {
+			l.Close()
+		}
 	}
 }

@@ -10,9 +10,10 @@ import (
 
 // Limits holds the settings of who may ask how often.
 type Limits struct {
-	RateLimit      Rate     `setting:"" placeholder:"RATE" help:"Requests for prices that a client may send, such as 100/minute, N/second or N/hour; off. Default: 100/minute, or off on loopback."`
-	RateLimitCost  Cost     `setting:"" default:"request" placeholder:"COST" help:"What a request counts as: request (one) or record (one for each house). Default: request."`
-	TrustedProxies Networks `setting:"" placeholder:"NETWORKS" help:"Networks whose X-Forwarded-For is believed, with commas between, such as 10.0.0.0/8. Default: none."`
+	RateLimit        Rate     `setting:"" placeholder:"RATE" help:"Requests for prices that a client may send, such as 100/minute, N/second or N/hour; off. Default: 100/minute, or off on loopback."`
+	RateLimitCost    Cost     `setting:"" default:"request" placeholder:"COST" help:"What a request counts as: request (one) or record (one for each house). Default: request."`
+	AuthFailureLimit Rate     `setting:"" default:"60/minute" placeholder:"RATE" help:"Bad tokens that an address may send before it is told to wait; off. Default: 60/minute."`
+	TrustedProxies   Networks `setting:"" placeholder:"NETWORKS" help:"Networks whose X-Forwarded-For is believed, with commas between, such as 10.0.0.0/8. Default: none."`
 }
 
 // Rate is a number of requests in a time. Zero requests are no limit.

@@ -40,13 +40,22 @@ func (a *API) authorize(x *exchange, r *http.Request, wanted auth.Scopes) error 
 // connection can go on, after its request was refused.
 const unreadBody = 4 << 10
 
-// refused turns an error of package auth into an answer, RFC 6750.
+// refused turns an error of package auth into an answer, RFC 6750. Who sends
+// bad tokens again and again is told to wait; a good token passes all the
+// same, as others may share the address.
 func (a *API) refused(r *http.Request, err error) error {
 	var refusal *auth.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
 	a.authFailed(refusal.Reason)
+	if refusal.Reason != auth.Missing && a.FailureLimiter != nil {
+		if d := a.FailureLimiter.Allow(r.Context(), a.address(r), 1); !d.Allowed {
+			p := tooMany(d, "too many bad tokens came from this address")
+			p.close = r.ContentLength < 0 || r.ContentLength > unreadBody
+			return p
+		}
+	}
 	p := problem(http.StatusUnauthorized, refusal.Error())
 	p.challenge = `Bearer realm="housing"`
 	if refusal.Reason != auth.Missing {
@@ -56,8 +65,7 @@ func (a *API) refused(r *http.Request, err error) error {
 	return p
 }
 
-// authFailed is told of each failed authentication, and of nothing else: a
-// limit on those belongs here.
+// authFailed counts a failed authentication.
 func (a *API) authFailed(reason auth.Reason) {
 	a.Metrics.AuthFailures(string(reason)).Inc()
 }
@@ -78,9 +86,9 @@ func (a *API) problems(r *route) []int {
 	if !a.guarded(r) {
 		return r.errors
 	}
-	all := append([]int{http.StatusUnauthorized, http.StatusForbidden}, r.errors...)
+	all := append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests}, r.errors...)
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // securityScheme is the name of the scheme in the documents.

@@ -39,6 +39,7 @@ type Options struct {
 
 	Limiter        *ratelimit.Limiter // of requests for prices; nil limits none
 	LimitRecords   bool               // a request counts as its houses, not as one
+	FailureLimiter *ratelimit.Limiter // of bad tokens; nil limits none
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For is believed
 }
 

@@ -151,3 +151,44 @@ func FuzzClientAddress(f *testing.F) {
 		}
 	})
 }
+
+// TestBadTokensHaveALimitOfTheirOwn sends bad tokens until the address is told
+// to wait; a good one passes all the same, and no token at all is no attempt.
+func TestBadTokensHaveALimitOfTheirOwn(t *testing.T) {
+	a, bearer, _ := newGuarded(t, func(s *setup) {
+		l, err := ratelimit.New("auth", ratelimit.Limit{Requests: 3, Period: time.Hour}, nil, s.Metrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(l.Close)
+		s.FailureLimiter = l
+	})
+	for i := range 6 {
+		w := ask(a, "GET", "/v1/model-info", "", "Authorization", fmt.Sprintf("Bearer a.b.%d", i))
+		want := http.StatusUnauthorized
+		if i >= 3 {
+			want = http.StatusTooManyRequests
+		}
+		if w.Code != want || (w.Header().Get("Retry-After") != "") != (i >= 3) {
+			t.Errorf("bad token %d: %d, want %d", i, w.Code, want)
+		}
+	}
+	if w := ask(a, "GET", "/v1/model-info", ""); w.Code != http.StatusUnauthorized {
+		t.Errorf("no token: %d", w.Code)
+	}
+	if w := ask(a, "GET", "/v1/model-info", "", "Authorization", bearer); w.Code != http.StatusOK {
+		t.Errorf("a good token: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestUsersAreLimitedByTheirToken(t *testing.T) {
+	a := limited(t, 2, nil)
+	x := &exchange{ResponseWriter: httptest.NewRecorder()}
+	r := httptest.NewRequest("POST", "/v1/predict", nil)
+	for i, user := range []string{"ann", "ann", "bob", "ann", ""} {
+		x.user = user
+		if err := a.limit(x, r, 1); (err != nil) != (i == 3) {
+			t.Errorf("request %d of %q: %v", i, user, err)
+		}
+	}
+}
