@@ -32,7 +32,7 @@ race: ## run the tests with the race detector (needs a C compiler), without the 
 	go test -race -short ./...
 
 .PHONY: faults
-faults: ## value houses for minutes while the database hangs, dies and comes back
+faults: ## value houses for minutes while the database and Redis hang, die and come back
 	FAULTS=long go test -v -timeout 15m -count 1 -run TestNoRequestFails ./internal/cli
 
 .PHONY: fuzz

@@ -136,8 +136,8 @@ func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
 	// The later the seed, the later the model was made.
 	dir := registryOf(t, map[string]uint64{"a": 2, "b": 3, "c": 1})
 	for pinned, want := range map[string]string{"": "b", "c": "c"} {
-		command := serveCommand{config.Serve{ModelDir: config.Folder(dir), DefaultModelVersion: pinned}}
-		b, err := command.openModel()
+		command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}, DefaultModelVersion: pinned}}
+		b, err := command.openModel(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,8 +155,8 @@ func TestABundleThatIsAnotherVersion(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "z")); err != nil {
 		t.Fatal(err)
 	}
-	command := serveCommand{config.Serve{ModelDir: config.Folder(dir)}}
-	if _, err := command.openModel(); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
+	command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}}}
+	if _, err := command.openModel(t.Context(), nil); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
 		t.Errorf("got %v", err)
 	}
 }

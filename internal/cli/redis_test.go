@@ -131,3 +131,50 @@ func TestServicesShareALimit(t *testing.T) {
 		t.Errorf("answers by status: %v; want 200, and 5 %% more at most", count)
 	}
 }
+
+// TestAPoisonedBundleInRedisIsReplaced starts services one after the other on
+// what Redis holds in the place of a bundle.
+func TestAPoisonedBundleInRedisIsReplaced(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewRedis(t)
+	dir := t.TempDir()
+	if code, _, stderr := run(t, map[string]string{"MODEL_DIR": dir}, "model", "push", "../bundle/builtin/bundle"); code != success {
+		t.Fatal(stderr)
+	}
+	env := map[string]string{"REDIS_URL": server.URL, "MODEL_DIR": dir}
+	start := func() (price float64, result string) {
+		s := startService(t, env)
+		s.until("start", "redis", "up", "")
+		price, _, err := s.predict("98115")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []string{"hit", "miss", "refused"} {
+			if s.metric(`cache_requests_total{cache="bundles_redis",result="`+r+`"}`) == "1" {
+				result += r
+			}
+		}
+		return price, result
+	}
+	right, result := start()
+	keys := server.Keys("housing:bundle:*")
+	if result != "miss" || len(keys) != 1 {
+		t.Fatalf("the first start: %s, Redis holds %v", result, keys)
+	}
+	if ttl := server.Do("TTL", keys[0]); ttl != "3600" && ttl != "3599" && ttl != "3598" {
+		t.Errorf("Redis keeps the bundle for %s s", ttl)
+	}
+	for _, poison := range []string{"", "garbage", strings.Repeat("x", 1000)} {
+		if price, result := start(); price != right || result != "hit" {
+			t.Errorf("a start from Redis: %s, price %v, want %v", result, price, right)
+		}
+		server.Do("SET", keys[0], poison)
+		if price, result := start(); price != right || result != "refused" {
+			t.Errorf("a start on %.10q: %s, price %v, want %v", poison, result, price, right)
+		}
+	}
+	server.Do("SETRANGE", keys[0], "100000", "one byte changed in a bundle that is else whole")
+	if price, result := start(); price != right || result != "refused" {
+		t.Errorf("a start on a changed bundle: %s, price %v, want %v", result, price, right)
+	}
+}

@@ -11,12 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"housing/internal/bundle"
 	"housing/internal/config"
 	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/httpapi"
-	"housing/internal/registry"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -53,7 +51,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	defer redis.stop()
 	redis.start(p.ctx)
 	start := time.Now()
-	b, err := c.openModel()
+	b, err := c.openModel(p.ctx, redis.bundles)
 	if err != nil {
 		return err
 	}
@@ -125,80 +123,6 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	log.Info("stopped")
 	return nil
-}
-
-// openModel opens the bundle that is to be served.
-func (c *serveCommand) openModel() (*bundle.Bundle, error) {
-	if c.ModelDir == "" {
-		b, err := bundle.Builtin()
-		if err != nil {
-			return nil, fmt.Errorf("open the built-in model: %w", err)
-		}
-		if want := c.DefaultModelVersion; want != "" && want != b.Manifest.Version {
-			return nil, errors.Join(&config.Error{Source: "DEFAULT_MODEL_VERSION", Problem: fmt.Sprintf(
-				"%q is not the built-in model, which is %q: set MODEL_DIR to the folder that has it", want, b.Manifest.Version)}, b.Close())
-		}
-		return b, nil
-	}
-	folder, err := registry.OpenFolder(string(c.ModelDir))
-	if err != nil {
-		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
-	}
-	if c.DefaultModelVersion != "" {
-		b, err := openVersion(folder, c.DefaultModelVersion)
-		if err != nil {
-			return nil, &config.Error{Source: "DEFAULT_MODEL_VERSION", Problem: err.Error()}
-		}
-		return b, nil
-	}
-	return openNewest(folder, string(c.ModelDir))
-}
-
-// openNewest opens the version that was created last.
-func openNewest(folder *registry.Folder, dir string) (newest *bundle.Bundle, err error) {
-	versions, err := folder.Versions()
-	if err != nil {
-		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
-	}
-	for _, version := range versions {
-		b, err := openVersion(folder, version)
-		switch {
-		case err != nil:
-			if newest != nil {
-				err = errors.Join(err, newest.Close())
-			}
-			return nil, err
-		case newest == nil:
-			newest = b
-		case b.Manifest.Created.After(newest.Manifest.Created):
-			newest, b = b, newest
-			fallthrough
-		default:
-			if err := b.Close(); err != nil {
-				return nil, errors.Join(err, newest.Close())
-			}
-		}
-	}
-	if newest == nil {
-		return nil, &config.Error{Source: "MODEL_DIR", Problem: fmt.Sprintf("%q holds no model: want VERSION/bundle in it", dir)}
-	}
-	return newest, nil
-}
-
-// openVersion opens a version, whose bundle must say that it is that version.
-func openVersion(folder *registry.Folder, version string) (*bundle.Bundle, error) {
-	path, err := folder.Path(version)
-	if err != nil {
-		return nil, err
-	}
-	b, err := bundle.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if b.Manifest.Version != version {
-		return nil, errors.Join(fmt.Errorf("%s holds version %q, not %q", path, b.Manifest.Version, version), b.Close())
-	}
-	return b, nil
 }
 
 func readDemographics(path string) (*demographics.Table, error) {

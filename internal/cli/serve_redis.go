@@ -9,6 +9,7 @@ import (
 	"housing/internal/cache"
 	"housing/internal/config"
 	"housing/internal/ratelimit"
+	"housing/internal/registry"
 	"housing/internal/store"
 	"housing/internal/telemetry"
 )
@@ -23,6 +24,7 @@ type servedRedis struct {
 	dependencies []*store.Dependency
 	redis        *store.Redis // nil without one
 	prices       *cache.Prices
+	bundles      registry.Keeper    // nil keeps none
 	limiter      *ratelimit.Limiter // of requests for prices, nil without a limit
 	failures     *ratelimit.Limiter // of bad tokens
 	log          *slog.Logger
@@ -41,6 +43,9 @@ func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (
 		if r.redis, err = store.OpenRedis(string(c.RedisURL), c.RedisCAFile, d); err != nil {
 			return nil, &config.Error{Source: "REDIS_URL", Problem: err.Error()}
 		}
+	}
+	if r.redis != nil && c.ModelCacheTTL > 0 {
+		r.bundles = &cache.Bundles{Remote: r.redis, TTL: time.Duration(c.ModelCacheTTL), Metrics: metrics.Cache("bundles_redis"), Log: log}
 	}
 	if r.limiter, err = r.newLimiter("predict", c.ClientRate(), metrics); err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, MaxConnections: 4096, AllowAnonymous: true,
-		DemographicsCSV: "a.csv", ModelDir: "/models", ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
+		DemographicsCSV: "a.csv", Registry: Registry{ModelDir: "file:///models"}, ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
 		Redis: redisDefaults, Limits: limitDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
@@ -94,9 +94,6 @@ func TestAValueThatCannotBeUsedStopsTheStart(t *testing.T) {
 		{"CORS_ALLOWED_ORIGINS", "https://a.example,*", "* alone"},
 		{"TLS_MIN_VERSION", "1.1", "1.3 or 1.2"},
 		{"ALLOW_ANONYMOUS", "perhaps", "true"},
-		{"MODEL_DIR", "s3://bucket/prefix", "local folder"},
-		{"MODEL_DIR", "gs://bucket", "local folder"},
-		{"MODEL_DIR", "file://models", "local folder"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			_, err := read(nil, c.name+"="+c.value)

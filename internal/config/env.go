@@ -62,7 +62,6 @@ func Resolver(getenv Getenv) kong.Resolver {
 // not, with the one value, if any, that is true already. A setting that were
 // not heeded could leave a service open that its owner believes closed.
 var later = []struct{ name, already string }{
-	{"MODEL_PUBLIC_KEY", ""}, {"MODEL_PUBLIC_KEY_FILE", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
 }
 

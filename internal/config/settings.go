@@ -14,8 +14,8 @@ type Serve struct {
 	Redis
 	Limits
 	Access
-	ModelDir            Folder  `setting:"" placeholder:"DIR" help:"Folder of models, laid out as VERSION/bundle. Default: the built-in model."`
-	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the one created last."`
+	Registry
+	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the primary of the traffic plan, else the one created last."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
 	MaxBodyBytes        Bytes   `setting:"" default:"1MiB" placeholder:"SIZE" help:"Largest body of a request. Default: 1MiB."`
 	MaxRecords          Count   `setting:"" default:"1000" placeholder:"N" help:"Most houses in one request. Default: 1000."`

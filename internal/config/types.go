@@ -115,22 +115,3 @@ func (f *LogForm) UnmarshalText(text []byte) error {
 // IsText says whether lines to a place that is a terminal, or is not, are
 // written as text.
 func (f LogForm) IsText(terminal bool) bool { return f == "text" || f == "" && terminal }
-
-// Folder is a local folder; "" is none.
-type Folder string
-
-// UnmarshalText reads the path of a folder, or its file:// address.
-func (f *Folder) UnmarshalText(text []byte) error {
-	path := string(text)
-	if scheme, rest, ok := strings.Cut(path, "://"); ok {
-		if scheme != "file" || !strings.HasPrefix(rest, "/") {
-			return fmt.Errorf("%q cannot be used by this version: want a local folder, or file:///PATH (buckets are not supported yet)", scheme+"://…")
-		}
-		path = rest
-	}
-	if path == "" {
-		return fmt.Errorf("%q is not a folder: want the path of one", text)
-	}
-	*f = Folder(path)
-	return nil
-}

@@ -156,7 +156,7 @@ func checkLoaded(b *bundle.Bundle, info Info, key ed25519.PublicKey) error {
 		return fmt.Errorf("damaged: its SHA-256 is %s, should be %s", b.Digest, info.Digest)
 	}
 	if b.Manifest.Version != info.Version {
-		return fmt.Errorf("the bundle holds version %q", b.Manifest.Version)
+		return fmt.Errorf("the bundle holds version %q, not %q", b.Manifest.Version, info.Version)
 	}
 	return checkSigned(info, b.Digest, key)
 }

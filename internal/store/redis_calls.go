@@ -25,10 +25,13 @@ func (r *Redis) Get(ctx context.Context, budget time.Duration, keys ...string) (
 		values := make([][]byte, len(keys))
 		for i, result := range c.DoMulti(ctx, commands...) {
 			value, err := result.AsBytes()
-			if err != nil && !rueidis.IsRedisNil(err) {
+			switch {
+			case rueidis.IsRedisNil(err):
+				continue
+			case err != nil:
 				return nil, explainRedis(err)
 			}
-			values[i] = value
+			values[i] = append([]byte{}, value...) // what is there is not nil, even if it is empty
 		}
 		return values, nil
 	})

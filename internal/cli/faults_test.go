@@ -142,10 +142,10 @@ func flatFigures(t *testing.T, v float32) string {
 	return path
 }
 
-// TestNoRequestFailsWhateverTheDatabaseDoes hangs, kills, exhausts and locks
-// the database and imports tables while houses are valued. With FAULTS=long
+// TestNoRequestFailsWhateverTheStoresDo hangs, kills, exhausts and locks the
+// database and Redis, and imports tables, while houses are valued. With FAULTS=long
 // it is three services at 500 requests a second for two minutes.
-func TestNoRequestFailsWhateverTheDatabaseDoes(t *testing.T) {
+func TestNoRequestFailsWhateverTheStoresDo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for many timeouts")
 	}
@@ -155,7 +155,10 @@ func TestNoRequestFailsWhateverTheDatabaseDoes(t *testing.T) {
 	}
 	primary := storetest.NewPostgres(t, "max_connections=40")
 	replica := primary.NewReplica()
-	env := map[string]string{"DATABASE_URL": primary.URL, "DATABASE_REPLICA_URLS": replica.URL}
+	redis := storetest.NewRedis(t)
+	env := map[string]string{"DATABASE_URL": primary.URL, "DATABASE_REPLICA_URLS": replica.URL,
+		// Each request asks Redis for its limit, and for what is not in memory.
+		"REDIS_URL": redis.URL, "RATE_LIMIT": "1000000/minute", "RESPONSE_CACHE": "on", "RESPONSE_CACHE_TTL": "100ms"}
 	services := make([]*process, count)
 	for i := range services {
 		services[i] = startService(t, env)
@@ -243,6 +246,16 @@ func TestNoRequestFailsWhateverTheDatabaseDoes(t *testing.T) {
 	if hold > 0 {
 		phase("replica killed", func() { replica.Kill(); become("replica killed", "postgresql_replicas", "down", "unreachable") })
 		phase("replica started", func() { replica.Start(); become("replica started", "postgresql_replicas", "up", "") })
+	}
+	phase("Redis hung", func() { redis.Hang(); become("Redis hung", "redis", "down", "timeout") })
+	phase("Redis goes on", func() { redis.Resume(); become("Redis goes on", "redis", "up", "") })
+	if hold > 0 {
+		phase("Redis killed", func() { redis.Kill(); become("Redis killed", "redis", "down", "unreachable") })
+		phase("Redis restarted empty", func() { redis.Start(); become("Redis restarted empty", "redis", "up", "") })
+		phase("Redis full", func() { redis.Fill(); become("Redis full", "redis", "down", "full") })
+		phase("Redis has room", func() { redis.Empty(); become("Redis has room", "redis", "up", "") })
+		phase("Redis read-only", func() { redis.ReadOnly(true); become("Redis read-only", "redis", "down", "read_only") })
+		phase("Redis writable", func() { redis.ReadOnly(false); become("Redis writable", "redis", "up", "") })
 	}
 	phase("import at the end", func() { bring(files[1]); priced("import at the end", prices[1]) })
 }
