@@ -186,7 +186,7 @@ func (f *Folder) write(ctx context.Context, key string, body io.ReadSeeker, tag 
 // lock waits until no other process or goroutine changes the folder. The
 // file stays: to remove it would let two hold it.
 func (f *Folder) lock(ctx context.Context) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(f.dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(filepath.Join(f.dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
