@@ -18,7 +18,7 @@ const (
 	refreshEvery = 10 * time.Minute
 	cooldown     = 30 * time.Second
 	firstRetry   = time.Second
-	lastRetry    = time.Minute
+	lastRetry    = 10 * time.Second
 	fetchTime    = 5 * time.Second
 	maxKeysBytes = 256 << 10
 
