@@ -100,7 +100,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		Dependencies: slices.Concat(redis.dependencies, database.dependencies, access.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 		Auth: access.verifier, UserKey: userKey(c.UserIDKey),
-		CORSOrigins: c.CORSAllowedOrigins.List(),
+		CORSOrigins: c.CORSAllowedOrigins.List(), MaxInFlight: int(c.MaxInFlight),
 	})
 	listener, err := listen("LISTEN", c.Listen)
 	if err != nil {

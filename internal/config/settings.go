@@ -19,6 +19,7 @@ type Serve struct {
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
 	MaxBodyBytes        Bytes   `setting:"" default:"1MiB" placeholder:"SIZE" help:"Largest body of a request. Default: 1MiB."`
 	MaxRecords          Count   `setting:"" default:"1000" placeholder:"N" help:"Most houses in one request. Default: 1000."`
+	MaxInFlight         Count   `setting:"" default:"8192" placeholder:"N" help:"Most requests with a body that are in flight at once, those whose body is still arriving among them; one more is answered 503. Default: 8192."`
 	MaxConnections      Count   `setting:"" default:"4096" placeholder:"N" help:"Most connections of the API that are open at once; one more is closed. Default: 4096."`
 	Workers             Count   `setting:"" placeholder:"N" help:"How many requests are valued at once. Default: the number of CPUs."`
 	ShutdownGrace       Period  `setting:"" default:"30s" placeholder:"TIME" help:"How long requests in flight may take when the service stops. Default: 30s."`

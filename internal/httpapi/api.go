@@ -41,6 +41,7 @@ type Options struct {
 	LimitRecords   bool               // a request counts as its houses, not as one
 	FailureLimiter *ratelimit.Limiter // of bad tokens; nil limits none
 	TrustedProxies []netip.Prefix     // whose X-Forwarded-For is believed
+	MaxInFlight    int                // requests that are answered at once; 0 is any number
 }
 
 // API answers the requests of the service. Make one with [New].
@@ -49,6 +50,7 @@ type API struct {
 	full, minimal house.Decoder
 	sampler       telemetry.Sampler
 	bodies        budget // memory of bodies that are arriving
+	inFlight      budget // of requests
 	draining      atomic.Bool
 	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
@@ -80,6 +82,7 @@ func New(o Options) *API {
 		a.limitPolicy = []string{fmt.Sprintf(`"default";q=%d;w=%d`, l.Requests, seconds(l.Period))}
 	}
 	a.bodies.most = max(keptInFlight, 4*o.MaxBodyBytes)
+	a.inFlight.most = int64(o.MaxInFlight)
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)
 	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))
@@ -145,16 +148,27 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
 			x := w.(*exchange)
 			x.route = r.path
-			err := a.authorize(x, req, r.scope)
-			if err == nil {
-				err = r.handle(x, req)
-			}
-			if err != nil {
+			if err := a.answer(r, x, req); err != nil {
 				a.fail(x, err)
 			}
 		})
 	}
 	return mux
+}
+
+// answer lets a request in and has it handled. Those that carry a body, which
+// may be long in coming, are bounded in number; probes always pass.
+func (a *API) answer(r *route, x *exchange, req *http.Request) error {
+	if r.body != nil && a.MaxInFlight > 0 {
+		if !a.inFlight.take(1) {
+			return unavailable("too many requests are in flight; try again")
+		}
+		defer a.inFlight.give(1)
+	}
+	if err := a.authorize(x, req, r.scope); err != nil {
+		return err
+	}
+	return r.handle(x, req)
 }
 
 // metricsHandler shows the metrics as Prometheus or OpenMetrics text.

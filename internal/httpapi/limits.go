@@ -50,13 +50,13 @@ func (c *counted) Close() error {
 // hold while they arrive; larger where one body may be so large.
 const keptInFlight = 64 << 20
 
-// budget is memory that requests share.
+// budget is a number of something that requests share: bytes, or places.
 type budget struct {
 	most int64
 	used atomic.Int64
 }
 
-// take asks for more memory and says whether there is some.
+// take asks for more and says whether there is as much.
 func (b *budget) take(n int64) bool {
 	if b.used.Add(n) <= b.most {
 		return true
