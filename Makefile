@@ -74,11 +74,13 @@ lint: ## gofmt, go vet, go mod tidy, staticcheck, gosec
 RELEASE = CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X housing/internal/buildinfo.commit=$(COMMIT)'
 
 .PHONY: release
-release: sbom ## build dist/housing-OS-ARCH with checksums and SBOM
+release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
+	rm -f dist/housing-*-*
 	for target in linux/amd64 linux/arm64 darwin/arm64; do \
 	  GOOS=$${target%/*} GOARCH=$${target#*/} $(RELEASE) -o dist/housing-$${target%/*}-$${target#*/} ./cmd/housing; \
 	done
 	cd dist && sha256sum housing-*-* sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
+	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
 
 .PHONY: reproducible
 reproducible: ## build the same source in two folders and compare the bytes
