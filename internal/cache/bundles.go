@@ -32,7 +32,7 @@ func bundleName(digest string) string { return "housing:bundle:" + digest }
 // Get returns the bytes of the bundle with a digest in hex, or nil if Redis
 // does not have them.
 func (b *Bundles) Get(ctx context.Context, digest string) []byte {
-	values, err := b.Remote.Get(ctx, bundleBudget, bundleName(digest))
+	values, err := b.Remote.Get(ctx, bundleBudget, maxBundleBytes+1, bundleName(digest))
 	switch {
 	case err != nil:
 		b.Metrics.Error.Inc()

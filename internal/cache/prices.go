@@ -26,7 +26,7 @@ const memoryEntries = 1 << 16
 // Remote is what of [store.Redis] a cache needs; tests put a lying one in its
 // place.
 type Remote interface {
-	Get(ctx context.Context, budget time.Duration, keys ...string) ([][]byte, error)
+	Get(ctx context.Context, budget time.Duration, most int64, keys ...string) ([][]byte, error)
 	Set(ctx context.Context, budget, ttl time.Duration, entries ...store.Entry) error
 	SetAside(ttl time.Duration, entries ...store.Entry)
 }
@@ -184,7 +184,7 @@ func (p *Prices) fetch(ctx context.Context, prices []float64, keys []Key, indice
 	for n, i := range indices {
 		names[n] = keys[i].redisName()
 	}
-	values, err := p.remote.Get(ctx, store.RedisBudget, names...)
+	values, err := p.remote.Get(ctx, store.RedisBudget, sealedBytes+1, names...)
 	if err != nil {
 		p.far.Error.Inc()
 		values = make([][]byte, len(indices))
@@ -243,7 +243,7 @@ func (p *Prices) measure(ctx context.Context) (median time.Duration, ok bool) {
 	took := make([]time.Duration, choiceSamples)
 	for i := range took {
 		start := time.Now()
-		if _, err := p.remote.Get(ctx, store.RedisBudget, (Key{byte(i)}).redisName()); err != nil {
+		if _, err := p.remote.Get(ctx, store.RedisBudget, sealedBytes+1, (Key{byte(i)}).redisName()); err != nil {
 			return 0, false
 		}
 		took[i] = time.Since(start)

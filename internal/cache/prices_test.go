@@ -31,7 +31,7 @@ type memory struct {
 	err     error
 }
 
-func (m *memory) Get(_ context.Context, _ time.Duration, keys ...string) ([][]byte, error) {
+func (m *memory) Get(_ context.Context, _ time.Duration, _ int64, keys ...string) ([][]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {

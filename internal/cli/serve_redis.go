@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -41,7 +42,11 @@ func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (
 		d := store.NewDependency("redis", metrics.DependencyUp("redis"), log)
 		r.dependencies = append(r.dependencies, d)
 		if r.redis, err = store.OpenRedis(string(c.RedisURL), c.RedisCAFile, d); err != nil {
-			return nil, &config.Error{Source: "REDIS_URL", Problem: err.Error()}
+			source := "REDIS_URL"
+			if errors.As(err, new(*store.CertificatesError)) {
+				source = "REDIS_CA_FILE"
+			}
+			return nil, &config.Error{Source: source, Problem: err.Error()}
 		}
 	}
 	if r.redis != nil && c.ModelCacheTTL > 0 {
@@ -95,7 +100,8 @@ func (c *serveCommand) openPrices(redis *store.Redis, metrics *telemetry.Metrics
 
 // start connects, and waits a moment to know how Redis is.
 func (r *servedRedis) start(ctx context.Context) {
-	r.ctx, r.end = context.WithCancel(ctx)
+	// Redis is there until the last request has been answered: stop ends it.
+	r.ctx, r.end = context.WithCancel(context.WithoutCancel(ctx))
 	if r.redis == nil {
 		return
 	}

@@ -110,7 +110,8 @@ var script = store.NewScript(`
 local interval, period, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local tat = tonumber(redis.call('GET', KEYS[1])) or now
+local kept = redis.pcall('GET', KEYS[1]) -- what is no string is replaced
+local tat = type(kept) == 'string' and tonumber(kept) or now
 if not (tat >= now and tat <= now + period) then tat = now end
 local next = tat + interval * cost
 local room = now + period - next

@@ -5,9 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +31,7 @@ const (
 	breakerInterval   = 10 * time.Second
 	breakerOpen       = time.Second // then one request tries
 	topologyEvery     = 5 * time.Second
-	probeKeys         = 16 // of a cluster, so that some meet each of its shards
-	probeTTL          = 10 * time.Second
+	slowSamples       = 3 // a server is slow if the quickest of these takes too long
 )
 
 // Redis is one server, those that Sentinels name, or a cluster. A call that
@@ -46,9 +44,11 @@ type Redis struct {
 	breaker    *gobreaker.CircuitBreaker[struct{}]
 	slots      chan struct{} // holds a token for each call under way
 	check      chan struct{} // asks for a probe now
-	calls      sync.WaitGroup
-	probeName  string
 	probed     chan struct{} // closed once it is known how the server is
+
+	mu     sync.RWMutex // held while a call begins, or none may any more
+	closed bool
+	calls  sync.WaitGroup
 }
 
 // ErrAway is the error of a call that was not made, as the server is known to
@@ -61,25 +61,34 @@ var ErrAway = errors.New("Redis is not asked: it is away or too slow")
 //
 // The URL is redis://user:password@host:6379/0, with rediss for TLS;
 // ?addr=host2:6379 names further nodes of a cluster; with
-// ?master_set=NAME the hosts are Sentinels.
-func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
-	option, err := rueidis.ParseURL(url)
+// ?master_set=NAME the hosts are Sentinels, which take sentinel_user and
+// sentinel_password. An error about the certificates is a [*CertificatesError].
+func OpenRedis(address, caFile string, d *Dependency) (*Redis, error) {
+	u, err := url.Parse(address)
+	if err == nil && u.Path == "/" {
+		u.Path = "" // which the library takes for a database without a number
+		address = u.String()
+	}
+	option, err := rueidis.ParseURL(address)
 	if err != nil {
 		// The library's error may repeat the password.
 		return nil, errors.New("must be a URL such as redis://user:password@host:6379/0, rediss:// for TLS, with ?addr=host2:6379 for further nodes of a cluster and ?master_set=NAME for Sentinels")
 	}
 	if caFile != "" {
 		if option.TLSConfig == nil {
-			return nil, errors.New("names certificates, and the URL does not ask for TLS: let it begin with rediss://")
+			return nil, &CertificatesError{errors.New("names certificates, and the URL does not ask for TLS: let it begin with rediss://")}
 		}
 		pem, err := os.ReadFile(caFile)
 		if err != nil {
-			return nil, err
+			return nil, &CertificatesError{err}
 		}
 		option.TLSConfig.RootCAs = x509.NewCertPool()
 		if !option.TLSConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", caFile)
+			return nil, &CertificatesError{fmt.Errorf("%s holds no certificate in PEM", caFile)}
 		}
+	}
+	if option.TLSConfig != nil && (len(option.InitAddress) > 1 || option.Sentinel.MasterSet != "") {
+		option.TLSConfig.ServerName = "" // each server is known by its own address
 	}
 	option.ClientName = "housing"
 	option.DisableCache = true // what we keep never changes under its key
@@ -93,6 +102,7 @@ func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
 	option.ClusterOption.ShardsRefreshInterval = topologyEvery
 	option.ClusterOption.MaxMovedRedirections = 3
 	if option.Sentinel.MasterSet != "" {
+		option.Sentinel.Username, option.Sentinel.Password = u.Query().Get("sentinel_user"), u.Query().Get("sentinel_password")
 		option.Sentinel.Dialer = option.Dialer
 		option.Sentinel.TLSConfig = option.TLSConfig
 		option.Sentinel.TopologyRefreshInterval = topologyEvery
@@ -103,7 +113,6 @@ func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
 		slots:      make(chan struct{}, redisCalls),
 		check:      make(chan struct{}, 1),
 		probed:     make(chan struct{}),
-		probeName:  "housing:probe:" + strconv.FormatUint(rand.Uint64(), 36) + ":",
 	}
 	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:     d.Name,
@@ -121,6 +130,9 @@ func OpenRedis(url, caFile string, d *Dependency) (*Redis, error) {
 	})
 	return r, nil
 }
+
+// CertificatesError is a file of certificates that cannot be used.
+type CertificatesError struct{ error }
 
 // Password returns the password of the URL, "" if it has none.
 func (r *Redis) Password() string { return r.option.Password }
@@ -148,10 +160,23 @@ func (r *Redis) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	if client := r.client.Swap(nil); client != nil {
 		(*client).Close()
 	}
 	r.calls.Wait()
+}
+
+// aside runs a call on a goroutine of its own, unless Run has ended.
+func (r *Redis) aside(call func()) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.closed {
+		r.calls.Go(call)
+	}
+	return !r.closed
 }
 
 func (r *Redis) probeSoon() {
@@ -159,35 +184,6 @@ func (r *Redis) probeSoon() {
 	case r.check <- struct{}{}:
 	default: // one is asked for already
 	}
-}
-
-// probe connects if there is no connection, and sees that a small entry can be
-// written: a server that is full or read-only answers, and keeps nothing.
-func (r *Redis) probe(ctx context.Context) error {
-	client := r.client.Load()
-	if client == nil {
-		made, err := rueidis.NewClient(r.option)
-		if err != nil {
-			return explainRedis(err)
-		}
-		client = &made
-		r.client.Store(client)
-	}
-	keys := 1
-	if (*client).Mode() == rueidis.ClientModeCluster {
-		keys = probeKeys
-	}
-	commands := make([]rueidis.Completed, keys)
-	for i := range commands {
-		commands[i] = (*client).B().Set().Key(r.probeName + strconv.Itoa(i)).Value("1").Px(probeTTL).Build()
-	}
-	results, err := within(r, ctx, *client, redisProbeTimeout, func(ctx context.Context, c rueidis.Client) ([]rueidis.RedisResult, error) {
-		return c.DoMulti(ctx, commands...), nil
-	})
-	for _, result := range results {
-		err = errors.Join(err, result.Error())
-	}
-	return explainRedis(err)
 }
 
 // errCallerGone is the error of a call whose caller did not wait for it: it
@@ -200,27 +196,31 @@ func ask[T any](r *Redis, ctx context.Context, budget time.Duration, call func(c
 	if client == nil || r.dependency.State().Status != Up {
 		return answer, ErrAway
 	}
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		return answer, ErrAway // which says nothing about the server
+	}
+	asked := false
 	_, err = r.breaker.Execute(func() (struct{}, error) {
-		answer, err = within(r, ctx, *client, budget, call)
+		asked = true
+		answer, err = within(r, ctx, *client, budget, call, func() { <-r.slots })
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", errCallerGone, ctx.Err())
 		}
 		return struct{}{}, err
 	})
-	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		err = ErrAway
+	if !asked {
+		<-r.slots
+		err = ErrAway // the breaker is open
 	}
 	return answer, err
 }
 
 // within makes a call on a goroutine of its own, so that nothing in the
-// client's library can hold the caller longer than the budget.
-func within[T any](r *Redis, ctx context.Context, client rueidis.Client, budget time.Duration, call func(context.Context, rueidis.Client) (T, error)) (answer T, err error) {
-	select {
-	case r.slots <- struct{}{}:
-	default:
-		return answer, ErrAway
-	}
+// client's library can hold the caller longer than the budget. ended is
+// called when the call has ended, be it later.
+func within[T any](r *Redis, ctx context.Context, client rueidis.Client, budget time.Duration, call func(context.Context, rueidis.Client) (T, error), ended func()) (answer T, err error) {
 	type outcome struct {
 		answer T
 		err    error
@@ -228,11 +228,14 @@ func within[T any](r *Redis, ctx context.Context, client rueidis.Client, budget 
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	done := make(chan outcome, 1)
-	r.calls.Go(func() {
+	if !r.aside(func() {
 		answer, err := call(ctx, client)
-		<-r.slots
+		ended()
 		done <- outcome{answer, err}
-	})
+	}) {
+		ended()
+		return answer, ErrAway
+	}
 	select {
 	case o := <-done:
 		return o.answer, o.err

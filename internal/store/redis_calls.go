@@ -15,23 +15,26 @@ type Entry struct {
 	Value []byte
 }
 
-// Get returns the values of the keys, nil for those that are not there.
-func (r *Redis) Get(ctx context.Context, budget time.Duration, keys ...string) ([][]byte, error) {
+// Get returns the values of the keys, at most the given bytes of each; nil
+// for those that are not there or empty, and one that is empty and not nil for
+// those that are of another kind.
+func (r *Redis) Get(ctx context.Context, budget time.Duration, most int64, keys ...string) ([][]byte, error) {
 	return ask(r, ctx, budget, func(ctx context.Context, c rueidis.Client) ([][]byte, error) {
 		commands := make([]rueidis.Completed, len(keys))
 		for i, key := range keys {
-			commands[i] = c.B().Get().Key(key).Build()
+			commands[i] = c.B().Getrange().Key(key).Start(0).End(most - 1).Build()
 		}
 		values := make([][]byte, len(keys))
 		for i, result := range c.DoMulti(ctx, commands...) {
 			value, err := result.AsBytes()
 			switch {
-			case rueidis.IsRedisNil(err):
-				continue
+			case wrongType(err):
+				values[i] = []byte{}
 			case err != nil:
 				return nil, explainRedis(err)
+			case len(value) > 0:
+				values[i] = value
 			}
-			values[i] = append([]byte{}, value...) // what is there is not nil, even if it is empty
 		}
 		return values, nil
 	})
@@ -60,7 +63,7 @@ func (r *Redis) SetAside(ttl time.Duration, entries ...Entry) {
 	if r.client.Load() == nil || r.dependency.State().Status != Up {
 		return
 	}
-	r.calls.Go(func() { _ = r.Set(context.Background(), redisProbeTimeout, ttl, entries...) })
+	r.aside(func() { _ = r.Set(context.Background(), redisProbeTimeout, ttl, entries...) })
 }
 
 // Script is a script that Redis runs as one step.
@@ -76,6 +79,12 @@ func (r *Redis) RunScript(ctx context.Context, budget time.Duration, s *Script, 
 		numbers, err := s.lua.Exec(ctx, c, []string{key}, args).AsIntSlice()
 		return numbers, explainRedis(err)
 	})
+}
+
+// wrongType says whether an error is about what lies under a key.
+func wrongType(err error) bool {
+	var answer *rueidis.RedisError
+	return errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "WRONGTYPE")
 }
 
 // redisReasons are the first words of Redis's errors that have a reason of
@@ -96,6 +105,8 @@ func redisReason(err error) (reason Reason, refused bool) {
 		switch {
 		case known:
 			return reason, true
+		case strings.Contains(rest, "can't run this command"):
+			return Permission, true
 		case strings.Contains(rest, "max number of clients"):
 			return OutOfConnections, true
 		case strings.Contains(rest, "invalid password"), strings.Contains(rest, "AUTH"):
@@ -117,7 +128,7 @@ var redisPhrases = map[Reason]string{
 	OutOfConnections: "has no connection left: raise its maxclients",
 	ReadOnly:         "takes no change: it is a replica, or cannot save",
 	Full:             "is full: raise its maxmemory, or set maxmemory-policy to allkeys-lru",
-	Permission:       "does not allow this user the keys housing:* or the commands GET, SET, DEL and EVALSHA",
+	Permission:       "does not allow this user the keys housing:* or a command that docs/redis.md lists",
 }
 
 // explainRedis says in one line of ours what is wrong.

@@ -15,8 +15,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,7 +85,7 @@ func keeps(t *testing.T, r *store.Redis, what string) {
 			continue
 		}
 		var values [][]byte
-		if values, err = r.Get(t.Context(), patient, append(keys, "housing:test:none")...); err != nil {
+		if values, err = r.Get(t.Context(), patient, 100, append(keys, "housing:test:none")...); err != nil {
 			continue
 		}
 		for i, v := range values[:20] {
@@ -107,7 +109,7 @@ func TestRedisSaysHowItIs(t *testing.T) {
 	url := strings.Replace(server.URL, "//", "//:hunter2@", 1)
 	r := openRedis(t, url, "")
 	untilRedis(t, r, "away at the start", store.Down, store.Unreachable)
-	if _, err := r.Get(t.Context(), patient, "housing:test"); !errors.Is(err, store.ErrAway) {
+	if _, err := r.Get(t.Context(), patient, 100, "housing:test"); !errors.Is(err, store.ErrAway) {
 		t.Errorf("a call while it is away: %v", err)
 	}
 	server.Start()
@@ -146,7 +148,7 @@ func TestAHungRedisIsNotAskedForLong(t *testing.T) {
 	server.Hang()
 	waited := 0
 	for range 10_000 {
-		if _, err := r.Get(t.Context(), store.RedisBudget, "housing:test"); errors.Is(err, context.DeadlineExceeded) {
+		if _, err := r.Get(t.Context(), store.RedisBudget, 100, "housing:test"); errors.Is(err, context.DeadlineExceeded) {
 			waited++
 		} else if !errors.Is(err, store.ErrAway) {
 			t.Fatalf("a call to a server that hangs: %v", err)
@@ -163,7 +165,7 @@ func TestAHungRedisIsNotAskedForLong(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	for range 100 {
-		if _, err := r.Get(gone, patient, "housing:test"); err == nil || errors.Is(err, store.ErrAway) {
+		if _, err := r.Get(gone, patient, 100, "housing:test"); err == nil || errors.Is(err, store.ErrAway) {
 			t.Fatalf("a call of a caller that left: %v", err)
 		}
 	}
@@ -264,4 +266,104 @@ func TestRedisURLsThatCannotBeUsed(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+}
+
+// TestABurstSaysNothingAboutTheServer sends more calls at once than may be
+// under way: those beyond are not made, and the server stays up.
+func TestABurstSaysNothingAboutTheServer(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewRedis(t)
+	r := openRedis(t, server.URL, "")
+	untilRedis(t, r, "started", store.Up, "")
+	for range 3 {
+		var group sync.WaitGroup
+		for range 2000 {
+			group.Go(func() {
+				if _, err := r.Get(t.Context(), patient, 100, "housing:test"); err != nil && !errors.Is(err, store.ErrAway) {
+					t.Errorf("one of many calls: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		if _, err := r.Get(t.Context(), patient, 100, "housing:test"); err != nil || r.State().Status != store.Up {
+			t.Errorf("after a burst: %v, it is %+v", err, r.State())
+		}
+	}
+}
+
+// TestTheRightsThatTheDocumentNames gives a user just those, and then one
+// less.
+func TestTheRightsThatTheDocumentNames(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewRedis(t)
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("`(~housing:\\* [^`]*)`").FindSubmatch(doc)
+	if found == nil {
+		t.Fatal("docs/redis.md names no rights")
+	}
+	rights := strings.Fields(string(found[1]))
+	server.Do(append([]string{"ACL", "SETUSER", "housing", "on", ">hunter2"}, rights...)...)
+	r := openRedis(t, strings.Replace(server.URL, "//", "//housing:hunter2@", 1), "")
+	untilRedis(t, r, "with the rights of the document", store.Up, "")
+	keeps(t, r, "with the rights of the document")
+	script := store.NewScript("return {tonumber(redis.call('TIME')[1])}")
+	if _, err := r.RunScript(t.Context(), patient, script, "housing:test:time"); err != nil {
+		t.Error(err)
+	}
+	server.Do("ACL", "SETUSER", "housing", "-time")
+	untilRedis(t, r, "without TIME", store.Down, store.Permission)
+}
+
+// TestASlowRedisIsDown puts a wire in between that takes its time: too long
+// for any request, and not for the connection.
+func TestASlowRedisIsDown(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewRedis(t)
+	var delay atomic.Int64
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wires sync.WaitGroup
+	copySlowly := func(to, from net.Conn) {
+		defer to.Close()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			time.Sleep(time.Duration(delay.Load()))
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}
+	wires.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			redis, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "redis://"))
+			if err != nil {
+				client.Close()
+				continue
+			}
+			wires.Go(func() { copySlowly(redis, client) })
+			wires.Go(func() { copySlowly(client, redis) })
+		}
+	})
+	t.Cleanup(wires.Wait)
+	t.Cleanup(func() { l.Close() })
+	r := openRedis(t, "redis://"+l.Addr().String(), "")
+	untilRedis(t, r, "started", store.Up, "")
+	delay.Store(int64(30 * time.Millisecond))
+	untilRedis(t, r, "slow", store.Down, store.Timeout)
+	delay.Store(0)
+	untilRedis(t, r, "quick again", store.Up, "")
+	keeps(t, r, "quick again")
 }
