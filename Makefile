@@ -107,4 +107,4 @@ model: ## train the built-in model again from the data in DATA
 	rm -rf build/model
 	SOURCE_DATE_EPOCH=1795392000 go run ./cmd/housing train --version kc-1 --out build/model \
 	  --sales $(DATA)/king_county_sales.csv --demographics $(DATA)/zipcode_demographics.csv
-	cp build/model/bundle internal/bundle/builtin/bundle
+	gzip -9nc build/model/bundle > internal/bundle/builtin/bundle.gz

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"compress/gzip"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -201,13 +202,23 @@ func (b *Bundle) Close() error {
 	return unmap()
 }
 
-//go:embed builtin/bundle
+// builtin is compressed, as the program has to stay small.
+//
+//go:embed builtin/bundle.gz
 var builtin []byte
 
 // Builtin returns the model that comes with the program, trained on sales in
 // King County, Washington, in 2014 and 2015 (`make model` trains it).
 func Builtin() (*Bundle, error) {
-	b, err := Parse(builtin)
+	packed, err := gzip.NewReader(bytes.NewReader(builtin))
+	if err != nil {
+		return nil, fmt.Errorf("built-in bundle: %w", err)
+	}
+	data, err := io.ReadAll(packed)
+	if err != nil {
+		return nil, fmt.Errorf("built-in bundle: %w", err)
+	}
+	b, err := Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}

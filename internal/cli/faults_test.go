@@ -21,6 +21,10 @@ import (
 // which are longer than this.
 const waitedForDatabase = time.Second
 
+// seenWithin is how soon a service says how what it depends on is, where the
+// machine has nothing else to do.
+const seenWithin = 5 * time.Second
+
 // load asks services for the price of a house, over and over.
 type load struct {
 	services []*process
@@ -207,6 +211,14 @@ func TestNoRequestFailsWhateverTheStoresDo(t *testing.T) {
 		var longest time.Duration
 		for _, s := range services {
 			longest = max(longest, s.until(what, component, status, reason))
+			up := map[string]string{"up": "1", "down": "0"}[status]
+			if shown := s.metric(`dependency_up{dependency="` + component + `"}`); shown != up {
+				t.Errorf("%s: dependency_up of %s is %s", what, component, shown)
+			}
+		}
+		// A machine that runs other tests beside this one may be later.
+		if hold > 0 && longest > seenWithin {
+			t.Errorf("%s: %s is %s after %v only", what, component, status, longest)
 		}
 		t.Logf("%-22s %s is %s after %v", what+":", component, status, longest.Round(time.Millisecond))
 	}

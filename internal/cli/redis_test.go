@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -138,7 +139,7 @@ func TestAPoisonedBundleInRedisIsReplaced(t *testing.T) {
 	t.Parallel()
 	server := storetest.NewRedis(t)
 	dir := t.TempDir()
-	if code, _, stderr := run(t, map[string]string{"MODEL_DIR": dir}, "model", "push", "../bundle/builtin/bundle"); code != success {
+	if code, _, stderr := run(t, map[string]string{"MODEL_DIR": dir}, "model", "push", filepath.Join(registryOf(t, map[string]uint64{"a": 1}), "a", "bundle")); code != success {
 		t.Fatal(stderr)
 	}
 	env := map[string]string{"REDIS_URL": server.URL, "MODEL_DIR": dir}
@@ -173,7 +174,7 @@ func TestAPoisonedBundleInRedisIsReplaced(t *testing.T) {
 			t.Errorf("a start on %.10q: %s, price %v, want %v", poison, result, price, right)
 		}
 	}
-	server.Do("SETRANGE", keys[0], "100000", "one byte changed in a bundle that is else whole")
+	server.Do("SETRANGE", keys[0], "1000", "one byte changed in a bundle that is else whole")
 	if price, result := start(); price != right || result != "refused" {
 		t.Errorf("a start on a changed bundle: %s, price %v, want %v", result, price, right)
 	}
