@@ -204,7 +204,7 @@ func (r *run) work(ctx context.Context, b *block) {
 	if b.err != nil || r.invalid.Load() || len(b.houses) == 0 {
 		return
 	}
-	answer, err := r.Valuer.Value(ctx, b.prices, b.houses, r.summary.ModelVersion)
+	answer, err := r.Valuer.Value(ctx, b.prices, b.houses, valuer.Choice{Version: r.summary.ModelVersion})
 	if err != nil {
 		b.err = fmt.Errorf("value %s: %w", r.name, err)
 		return

@@ -248,7 +248,7 @@ func madeUp(n int) (houses []house.House, csv, ndjson string) {
 func TestPricesAreThoseOfTheValuerInOrder(t *testing.T) {
 	o := small(t)
 	houses, csv, ndjson := madeUp(2500)
-	answer, err := o.Valuer.Value(t.Context(), nil, houses, "")
+	answer, err := o.Valuer.Value(t.Context(), nil, houses, valuer.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +18,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
 	"housing/internal/config"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
 )
 
 func TestMain(m *testing.M) {
@@ -132,20 +137,33 @@ func registryOf(t *testing.T, made map[string]uint64) string {
 	return dir
 }
 
+// firstModel returns the version that a service would begin with.
+func firstModel(t *testing.T, c *serveCommand) (version string, err error) {
+	t.Helper()
+	metrics, log := telemetry.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+	v := valuer.New(valuer.Options{Metrics: metrics, Log: log})
+	models, err := c.openModels(t.Context(), v, nil, metrics, log)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, models.stop()) }()
+	if err := models.start(t.Context()); err != nil {
+		return "", err
+	}
+	return v.Model().Manifest.Version, nil
+}
+
 func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
 	// The later the seed, the later the model was made.
 	dir := registryOf(t, map[string]uint64{"a": 2, "b": 3, "c": 1})
 	for pinned, want := range map[string]string{"": "b", "c": "c"} {
 		command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}, DefaultModelVersion: pinned}}
-		b, err := command.openModel(t.Context(), nil)
+		got, err := firstModel(t, &command)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Manifest.Version != want {
-			t.Errorf("pinned %q: serves %s, want %s", pinned, b.Manifest.Version, want)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
+		if got != want {
+			t.Errorf("pinned %q: serves %s, want %s", pinned, got, want)
 		}
 	}
 }
@@ -156,7 +174,7 @@ func TestABundleThatIsAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}}}
-	if _, err := command.openModel(t.Context(), nil); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
+	if _, err := firstModel(t, &command); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"housing/internal/registry"
 	"housing/internal/rollout"
+	"housing/internal/valuer"
 )
 
 type modelListCommand struct {
@@ -23,8 +24,8 @@ func (*modelListCommand) Help() string {
 // listed is a version as the list shows it.
 type listed struct {
 	registry.Info
-	Role    rollout.Role `json:"role,omitempty"`
-	Aliases []string     `json:"aliases,omitempty"`
+	Role    valuer.Role `json:"role,omitempty"`
+	Aliases []string    `json:"aliases,omitempty"`
 }
 
 // Run prints the list.

@@ -50,31 +50,18 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer redis.stop()
 	redis.start(p.ctx)
-	start := time.Now()
-	b, err := c.openModel(p.ctx, redis.bundles)
+	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
+	models, err := c.openModels(p.ctx, v, redis.bundles, named, log)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// Requests that outlasted the grace may still read the mapped model:
-		// it is unmapped after a clean stop only.
-		if err == nil {
-			err = b.Close()
-		}
-	}()
-	model := valuer.FromBundle(b)
-	if c.DemographicsCSV != "" {
-		if model.Demographics, err = readDemographics(c.DemographicsCSV); err != nil {
-			return err
-		}
-		model.DemographicsSource = "csv"
-	}
-	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
-	if err := v.Use(model, time.Since(start)); err != nil {
-		return err
-	}
 	if c.ResponseCache == config.CacheAuto {
-		redis.choose(model.Measure(house.Example()))
+		models.loaded = func(m *valuer.Model) { redis.choose(m.Measure(house.Example())) }
+	}
+	// A model is unmapped only when the last request that uses it has ended.
+	defer func() { err = errors.Join(err, models.stop()) }()
+	if err := models.start(p.ctx); err != nil {
+		return err
 	}
 	database, err := c.openDatabase(v, named, log)
 	if err != nil {
@@ -95,9 +82,9 @@ func (c *serveCommand) Run(p *program) (err error) {
 	access.start(p.ctx)
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
-		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,
+		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: slices.Concat(redis.dependencies, database.dependencies, access.dependencies),
+		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, access.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 		Auth: access.verifier, UserKey: userKey(c.UserIDKey),
 		CORSOrigins: c.CORSAllowedOrigins.List(), MaxInFlight: int(c.MaxInFlight),
@@ -106,7 +93,10 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	facts := []any{"address", listener.Addr().String(), "model_version", model.Manifest.Version, "sha256", model.Digest, "rate_limit", c.ClientRate().String()}
+	facts := []any{"address", listener.Addr().String(), "rate_limit", c.ClientRate().String()}
+	if m := v.Model(); m != nil {
+		facts = append(facts, "model_version", m.Manifest.Version, "sha256", m.Digest)
+	}
 	if c.OpsListen != "" {
 		if server.Ops, err = listen("OPS_LISTEN", c.OpsListen); err != nil {
 			return errors.Join(err, listener.Close())

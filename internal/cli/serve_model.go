@@ -5,54 +5,200 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"housing/internal/bundle"
 	"housing/internal/config"
+	"housing/internal/demographics"
 	"housing/internal/registry"
 	"housing/internal/rollout"
+	"housing/internal/store"
+	"housing/internal/telemetry"
+	"housing/internal/valuer"
 )
 
 // loadLimit bounds how long a start may take to load its model.
 const loadLimit = 5 * time.Minute
 
-// openModel opens the bundle that is to be served: the built-in one, or from
-// the registry the version of DEFAULT_MODEL_VERSION, else the plan's primary,
-// else the newest.
-func (c *serveCommand) openModel(ctx context.Context, kept registry.Keeper) (*bundle.Bundle, error) {
+// servedModels is where a service has its models from, and who answers whom.
+type servedModels struct {
+	dependencies []*store.Dependency
+	traffic      *rollout.Traffic // nil with the built-in model
+	registry     *registry.Registry
+	valuer       *valuer.Valuer
+	table        *demographics.Table // of DEMOGRAPHICS_CSV, nil without it
+	load         func(ctx context.Context, version string) (*bundle.Bundle, error)
+	command      *serveCommand
+	log          *slog.Logger
+	loaded       func(*valuer.Model) // called once with the first model
+	end          context.CancelFunc
+	running      sync.WaitGroup
+}
+
+// openModels opens the registry of the settings, or the built-in model.
+func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept registry.Keeper, metrics *telemetry.Metrics, log *slog.Logger) (m *servedModels, err error) {
+	m = &servedModels{valuer: v, command: c, log: log}
 	flags := registryFlags{c.Registry}
 	key, err := flags.key()
 	if err != nil {
 		return nil, err
 	}
-	if c.ModelDir == "" {
-		return c.openBuiltin(key)
+	if c.DemographicsCSV != "" {
+		if m.table, err = readDemographics(c.DemographicsCSV); err != nil {
+			return nil, err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, loadLimit)
-	defer cancel()
-	r, err := flags.open(ctx)
-	if err != nil {
+	if c.ModelDir == "" {
+		b, err := c.openBuiltin(key)
+		if err != nil {
+			return nil, err
+		}
+		return m, m.use(b, time.Now())
+	}
+	if m.registry, err = flags.open(ctx); err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	load := func(version string) (*bundle.Bundle, error) {
+	m.load = func(ctx context.Context, version string) (*bundle.Bundle, error) {
 		if kept != nil {
-			return r.LoadThrough(ctx, version, key, kept)
+			return m.registry.LoadThrough(ctx, version, key, kept)
 		}
-		return r.Load(ctx, version, key, "")
+		return m.registry.Load(ctx, version, key, "")
 	}
-	if want := c.DefaultModelVersion; want != "" {
-		b, err := load(want)
-		if err != nil {
-			return nil, &config.Error{Source: "DEFAULT_MODEL_VERSION", Problem: err.Error()}
+	dependency := store.NewDependency("registry", metrics.DependencyUp("registry"), log)
+	m.dependencies = append(m.dependencies, dependency)
+	m.traffic = rollout.NewTraffic(rollout.Options{
+		Registry: m.registry, Valuer: v, Pinned: c.DefaultModelVersion, Dependency: dependency, Metrics: metrics, Log: log,
+		Load: func(ctx context.Context, version string) (valuer.Model, error) {
+			b, err := m.load(ctx, version)
+			if err != nil {
+				return valuer.Model{}, err
+			}
+			return m.model(b), nil
+		},
+	})
+	return m, nil
+}
+
+// model returns the model of a bundle, with the demographics of the settings.
+func (m *servedModels) model(b *bundle.Bundle) valuer.Model {
+	model := valuer.FromBundle(b)
+	if m.table != nil {
+		model.Demographics, model.DemographicsSource = m.table, "csv"
+	}
+	return model
+}
+
+// use makes the first model answer.
+func (m *servedModels) use(b *bundle.Bundle, start time.Time) error {
+	model := m.model(b)
+	if err := m.valuer.Use(model, time.Since(start)); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	return nil
+}
+
+// again is how long a service without a model waits before it asks the
+// registry again.
+const again = 2 * time.Second
+
+// start loads the first model, and follows the registry until stop. A
+// registry that cannot be reached does not stop the start: the service is
+// not ready until it has a model.
+func (m *servedModels) start(ctx context.Context) error {
+	ctx, m.end = context.WithCancel(ctx)
+	if m.traffic == nil {
+		m.first()
+		return nil
+	}
+	err := m.open(ctx)
+	if err == nil {
+		m.follow(ctx)
+		return nil
+	}
+	if !passing(err) {
+		return err
+	}
+	m.dependencies[0].ReportAs(err, store.Reason(registry.ReasonOf(err)))
+	m.running.Go(func() {
+		timer := time.NewTicker(again)
+		defer timer.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			}
+			switch err := m.open(ctx); {
+			case err == nil:
+				m.follow(ctx)
+				return
+			default:
+				m.log.Warn("model_load", "error", err.Error())
+			}
 		}
-		return b, nil
+	})
+	return nil
+}
+
+// passing says whether an error of a registry may pass by itself.
+func passing(err error) bool {
+	switch registry.ReasonOf(err) {
+	case registry.Unreachable, registry.Timeout, registry.Overloaded:
+		return true
 	}
-	b, err := openPlanned(ctx, r, load)
-	if err != nil {
-		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
+	return false
+}
+
+// follow begins to follow the plan.
+func (m *servedModels) follow(ctx context.Context) {
+	m.first()
+	m.traffic.Start(ctx, m.valuer.Model().Manifest.Version)
+}
+
+// first tells who waits for it of the first model.
+func (m *servedModels) first() {
+	if m.loaded != nil {
+		m.loaded(m.valuer.Model())
 	}
-	return b, nil
+}
+
+// open opens the first model that is to answer: the version of
+// DEFAULT_MODEL_VERSION, else the plan's primary, else the newest.
+func (m *servedModels) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadLimit)
+	defer cancel()
+	start := time.Now()
+	source, open := "MODEL_DIR", func() (*bundle.Bundle, error) {
+		return openPlanned(ctx, m.registry, func(version string) (*bundle.Bundle, error) { return m.load(ctx, version) })
+	}
+	if want := m.command.DefaultModelVersion; want != "" {
+		source, open = "DEFAULT_MODEL_VERSION", func() (*bundle.Bundle, error) { return m.load(ctx, want) }
+	}
+	b, err := open()
+	switch {
+	case err == nil:
+		return m.use(b, start)
+	case passing(err):
+		return err
+	}
+	return &config.Error{Source: source, Problem: err.Error()}
+}
+
+// stop ends what follows the registry, and releases the models.
+func (m *servedModels) stop() error {
+	if m.end != nil {
+		m.end()
+	}
+	m.running.Wait()
+	if m.traffic != nil {
+		m.traffic.Wait()
+	}
+	if m.registry != nil {
+		m.registry.Close()
+	}
+	return m.valuer.Close()
 }
 
 func (c *serveCommand) openBuiltin(key ed25519.PublicKey) (*bundle.Bundle, error) {

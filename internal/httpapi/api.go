@@ -17,6 +17,7 @@ import (
 	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/ratelimit"
+	"housing/internal/rollout"
 	"housing/internal/store"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
@@ -25,6 +26,7 @@ import (
 // Options are what an [API] needs; those that may be nil say so.
 type Options struct {
 	Valuer       *valuer.Valuer
+	Traffic      *rollout.Traffic // sends callers to versions; nil is one version for all
 	Metrics      *telemetry.Metrics
 	Gatherer     prometheus.Gatherer // what /metrics shows
 	Log          *slog.Logger
@@ -133,6 +135,8 @@ type route struct {
 	operation    // what the documents say of it
 }
 
+func (r *route) takesBody() bool { return r.body != nil || r.request != nil }
+
 // mux returns the routes that are wanted.
 func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 	mux := http.NewServeMux()
@@ -159,7 +163,7 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 // answer lets a request in and has it handled. Those that carry a body, which
 // may be long in coming, are bounded in number; probes always pass.
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
-	if r.body != nil && a.MaxInFlight > 0 {
+	if r.takesBody() && a.MaxInFlight > 0 {
 		if !a.inFlight.take(1) {
 			return unavailable("too many requests are in flight; try again")
 		}

@@ -85,6 +85,12 @@ func ask(a *API, method, target, body string, header ...string) *httptest.Respon
 	return w
 }
 
+// local is ask for a client on this machine.
+func local(a *API, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	header = append(header, "X-Forwarded-For", "127.0.0.1")
+	return ask(a, method, target, body, header...)
+}
+
 // read decodes an answer.
 func read[T any](t testing.TB, w *httptest.ResponseRecorder) (v T) {
 	t.Helper()
@@ -210,7 +216,7 @@ func TestUnknownPathAndWrongMethod(t *testing.T) {
 	}{
 		{"GET", "/nothing", 404, ""},
 		{"GET", "/v1/predict/", 404, ""},
-		{"POST", "/v1/models", 404, ""},
+		{"POST", "/v1/nothing", 404, ""},
 		{"GET", "/debug/pprof/", 404, ""},
 		{"GET", "/v1/predict", 405, "POST"},
 		{"HEAD", "/v1/predict-minimal", 405, "POST"},

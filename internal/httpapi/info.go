@@ -75,14 +75,14 @@ type Health struct {
 	ModelLoaded        bool                 `json:"model_loaded" doc:"Whether a model is running."`
 	ModelVersion       string               `json:"model_version" doc:"Empty when no model is loaded."`
 	DemographicsLoaded bool                 `json:"demographics_loaded" doc:"Whether there are demographics."`
-	Components         map[string]Component `json:"components" doc:"The parts of the service by name: model, demographics, and the systems outside: off where the settings do not ask for them."`
+	Components         map[string]Component `json:"components" doc:"The parts of the service by name: model, demographics, rollout (down when a version of the traffic plan does not run), and the systems outside: off where the settings do not ask for them."`
 }
 
 // Component is how one part of the service is.
 type Component struct {
 	Status string     `json:"status" enum:"up,down,off"`
 	Since  *time.Time `json:"since,omitempty" doc:"When it became so, if that is known."`
-	Reason string     `json:"reason,omitempty" doc:"Why it is down, in a word such as unreachable, timeout or read_only."`
+	Reason string     `json:"reason,omitempty" doc:"Why it is down, in a word such as unreachable, timeout, read_only or refused."`
 }
 
 // The states of the service and its parts.
@@ -96,7 +96,7 @@ const (
 )
 
 // optional are the systems outside that the service can do without.
-var optional = []string{"jwks", "postgresql", "redis"}
+var optional = []string{"jwks", "postgresql", "redis", "registry"}
 
 func (a *API) health(x *exchange, _ *http.Request) error {
 	h := Health{
@@ -119,6 +119,16 @@ func (a *API) health(x *exchange, _ *http.Request) error {
 		h.Components[d.Name] = Component{Status: string(state.Status), Since: &state.Since, Reason: string(state.Reason)}
 		if state.Status != store.Up && h.Status == Healthy {
 			h.Status = Degraded
+		}
+	}
+	h.Components["rollout"] = Component{Status: off}
+	if a.Traffic != nil {
+		h.Components["rollout"] = Component{Status: up}
+		if reason, since := a.Traffic.Trouble(); reason != "" {
+			h.Components["rollout"] = Component{Status: down, Since: &since, Reason: reason}
+			if h.Status == Healthy {
+				h.Status = Degraded
+			}
 		}
 	}
 	return x.answerJSON(status, h)

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,6 +18,7 @@ import (
 
 	"housing/internal/buildinfo"
 	"housing/internal/house"
+	"housing/internal/valuer"
 )
 
 // documents are the descriptions of the service, made once.
@@ -93,6 +95,18 @@ func (a *API) describe() *huma.OpenAPI {
 		if r.body != nil {
 			a.describeBody(op, schemas, r.body, year)
 		}
+		if r.request != nil {
+			op.RequestBody = &huma.RequestBody{
+				Required: true, Description: fmt.Sprintf("At most %d bytes.", a.MaxBodyBytes),
+				Content: map[string]*huma.MediaType{mediaJSON: {Schema: registry.Schema(r.request, true, ""), Example: json.RawMessage(r.example)}},
+			}
+		}
+		for _, name := range pathParameters(r.path) {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+		}
+		for _, h := range r.headers {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: h.name, In: "header", Description: h.description, Schema: &huma.Schema{Type: "string"}})
+		}
 		good := &huma.Response{Description: http.StatusText(r.status), Headers: answerHeaders(r)}
 		if r.media != "" {
 			media := &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
@@ -126,9 +140,12 @@ func (a *API) describe() *huma.OpenAPI {
 			item = &huma.PathItem{}
 			open.Paths[r.path] = item
 		}
-		if r.method == http.MethodPost {
+		switch r.method {
+		case http.MethodPost:
 			item.Post = op
-		} else {
+		case http.MethodPut:
+			item.Put = op
+		default:
 			item.Get = op
 		}
 		if !slices.ContainsFunc(open.Tags, func(t *huma.Tag) bool { return t.Name == r.tag }) {
@@ -157,9 +174,22 @@ func (a *API) describeBody(op *huma.Operation, schemas map[string]*huma.Schema, 
 		}},
 	}
 	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "model_version", In: "query", Description: "Version that must answer; 404 if there is no such version.",
+		Name: "model_version", In: "query", Description: "Version, or alias of one, that must answer; 404 if there is no such version.",
+		Schema: &huma.Schema{Type: "string"},
+	}, &huma.Param{
+		Name: "canary", In: "header", Description: "true asks for the candidate of the traffic plan, if there is one.",
 		Schema: &huma.Schema{Type: "string"},
 	})
+}
+
+// pathParameters returns the names that stand in braces in a path.
+func pathParameters(path string) (names []string) {
+	for part := range strings.SplitSeq(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	return names
 }
 
 // answerHeaders describes the headers of an answer.
@@ -183,6 +213,10 @@ func errorHelp(status int) string {
 		return "The token is good and lacks the scope."
 	case http.StatusNotFound:
 		return "There is no such model version."
+	case http.StatusConflict:
+		return "There is no registry whose plan could be changed, or someone else changed it at the same moment."
+	case http.StatusPreconditionFailed:
+		return "The plan is another than If-Match names."
 	case http.StatusRequestTimeout:
 		return "The body did not arrive in time."
 	case http.StatusRequestEntityTooLarge:
@@ -219,7 +253,7 @@ func exampleBody(b *bodyDoc) []byte {
 func (a *API) exampleAnswer(b *bodyDoc) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	answer, err := a.Valuer.Value(ctx, nil, []house.House{exampleHouse(b)}, "")
+	answer, err := a.Valuer.Value(ctx, nil, []house.House{exampleHouse(b)}, valuer.Choice{})
 	if err != nil {
 		return []byte("null")
 	}

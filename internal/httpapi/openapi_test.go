@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http/httptest"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,6 +136,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsServed(t *testing.T) {
 	}
 	for _, route := range served {
 		method, path, _ := strings.Cut(route, " ")
+		path = strings.ReplaceAll(path, "{version}", a.Valuer.Model().Manifest.Version)
 		if w := ask(a, strings.ToUpper(method), path, ""); w.Code == 404 || w.Code == 405 {
 			t.Errorf("%s: %d", route, w.Code)
 		}
@@ -144,10 +147,23 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsServed(t *testing.T) {
 // document names, and none beside them.
 func TestEveryDescribedStatusIsReachable(t *testing.T) {
 	a := newAPI(t, nil)
-	without := newAPI(t, func(s *setup) { s.noModel = true })
+	without := newAPI(t, func(s *setup) {
+		s.noModel = true
+		s.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	})
 	broken := newAPI(t, func(s *setup) {
 		s.model.Pricer = pricer(func([]float64, []house.House) []float64 { panic("a mistake") })
 	})
+	planned, away := newPlanned(t), newPlanned(t)
+	if err := os.RemoveAll(away.folder); err != nil {
+		t.Fatal(err)
+	}
+	damaged := newPlanned(t)
+	for _, name := range []string{"rollout.json", "kc-1/bundle.sha256"} {
+		if err := os.WriteFile(filepath.Join(damaged.folder, name), []byte("damaged"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	exhausted := limited(t, 1, nil)
 	ask(exhausted, "POST", "/v1/predict", "{}")
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
@@ -176,15 +192,21 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 			for _, api := range []*API{a, without, broken, exhausted} {
 				reach(ask(api, method, path, example))
 			}
+			for _, api := range []*API{planned.API, away.API, damaged.API} {
+				reach(local(api, method, strings.ReplaceAll(path, "{version}", "kc-1"), example))
+			}
 			if media != "" {
-				reach(ask(a, method, path, "{"))
-				reach(ask(a, method, path, "{}"))
-				reach(ask(a, method, path, strings.Repeat(" ", 2<<20)))
-				reach(ask(a, method, path, example, "Content-Type", "text/csv"))
+				reach(local(planned.API, method, path, "{"))
+				reach(local(planned.API, method, path, "{}"))
+				reach(local(planned.API, method, path, strings.Repeat(" ", 2<<20)))
+				reach(local(planned.API, method, path, example, "Content-Type", "text/csv"))
+				reach(local(planned.API, method, path, example, "If-Match", `"another"`))
+				reach(local(without, method, path, example))
 				reach(ask(a, method, path+"?model_version=none", example))
 				slow := httptest.NewRequest(method, path, iotest.ErrReader(os.ErrDeadlineExceeded))
+				slow.Header.Set("X-Forwarded-For", "127.0.0.1")
 				w := &deadlined{httptest.NewRecorder()}
-				a.Handler().ServeHTTP(w, slow)
+				planned.Handler().ServeHTTP(w, slow)
 				reach(w.ResponseRecorder)
 			}
 			for status := range op.Responses {

@@ -53,6 +53,9 @@ func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error
 		w.out = appendAnswer(w.out[:0], &answer, took)
 		x.Header()["X-Model-Version"] = []string{answer.Version}
 		x.answer(http.StatusOK, valueJSON, w.out)
+		if a.Traffic != nil {
+			a.Traffic.Aside(x.id, w.houses, &answer)
+		}
 		return nil
 	}
 }
@@ -68,10 +71,15 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 			return answer, err
 		}
 	}
+	choice, err := a.choose(x, r, version)
+	if err != nil {
+		return answer, err
+	}
 	if w.body, err = a.readBody(w.body, x, r); err != nil {
 		return answer, err
 	}
 	if w.houses, err = d.Records(w.houses, w.body); err != nil {
+		a.Valuer.Refuse(choice)
 		return answer, err
 	}
 	if a.LimitRecords {
@@ -79,10 +87,26 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 			return answer, err
 		}
 	}
-	if answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, version); err == nil {
+	if answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice); err == nil {
 		w.prices = answer.Prices
 	}
 	return answer, err
+}
+
+// choose returns who answers a request: the version that it names, else the
+// candidate where it asks for that, else whom the traffic plan sends the
+// caller to.
+func (a *API) choose(x *exchange, r *http.Request, version string) (valuer.Choice, error) {
+	switch {
+	case a.Traffic == nil && version == "":
+		return valuer.Choice{}, nil
+	case a.Traffic == nil:
+		return valuer.Choice{Version: version, Role: valuer.Asked}, nil
+	case version != "":
+		return a.Traffic.Ask(r.Context(), version)
+	}
+	header := r.Header["Canary"]
+	return a.Traffic.Choose(func() string { return a.caller(x, r) }, len(header) == 1 && header[0] == "true"), nil
 }
 
 // askedVersion returns the version that the query asks for, "" if none.

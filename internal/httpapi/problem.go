@@ -15,6 +15,7 @@ import (
 
 	"housing/internal/auth"
 	"housing/internal/house"
+	"housing/internal/rollout"
 	"housing/internal/valuer"
 )
 
@@ -110,7 +111,11 @@ func asProblem(err error) *Problem {
 		p.Errors = readable(invalid.Faults)
 		return p
 	case errors.Is(err, valuer.ErrUnknownVersion):
-		return problem(http.StatusNotFound, "there is no such model version; /v1/model-info names the one that answers")
+		return problem(http.StatusNotFound, "there is no such model version; /v1/models lists those there are")
+	case errors.Is(err, rollout.ErrRefused):
+		return problem(http.StatusNotFound, "this model version cannot be used: its bundle was refused; /v1/rollout says why")
+	case errors.Is(err, rollout.ErrLoading):
+		return unavailable("this model version is being loaded; try again")
 	case errors.Is(err, valuer.ErrOverloaded):
 		return unavailable("too many predictions are waiting; try again")
 	case errors.Is(err, auth.ErrNoKeys):

@@ -14,12 +14,18 @@ const healthPath = "/health"
 type operation struct {
 	id, tag, summary, description string
 	body                          *bodyDoc
+	request                       reflect.Type // of another JSON body
+	example                       string       // of it
+	headers                       []headerDoc  // that the request may have
 	status                        int          // of a good answer
 	media                         string       // of a good answer; "" has no body
 	answer                        reflect.Type // of a JSON answer; nil for others
 	answers                       []int        // other statuses that answer too
 	errors                        []int        // statuses of problems
 }
+
+// headerDoc describes a header of a request.
+type headerDoc struct{ name, description string }
 
 // bodyDoc describes a body of houses.
 type bodyDoc struct {
@@ -38,6 +44,9 @@ var predictErrors = []int{
 	http.StatusBadRequest, http.StatusNotFound, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
 	http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable,
 }
+
+// registryErrors are the statuses of what asks the registry.
+var registryErrors = []int{http.StatusServiceUnavailable}
 
 // table returns every route of the service in the order of the documents.
 func (a *API) table() []route {
@@ -58,6 +67,30 @@ func (a *API) table() []route {
 			id: "modelInfo", tag: "Model", summary: "The model that answers",
 			description: "Version, digest, features and measured accuracy of the running model, and what it was trained on.",
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelInfo](), errors: []int{http.StatusServiceUnavailable},
+		}},
+		{method: "GET", path: "/v1/models", scope: auth.ModelsRead, handle: a.models, operation: operation{
+			id: "models", tag: "Model", summary: "The versions there are",
+			description: "Every version of the registry, and which of them run here; without a registry the built-in model.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Models](), errors: registryErrors,
+		}},
+		{method: "GET", path: "/v1/models/{version}", scope: auth.ModelsRead, handle: a.model, operation: operation{
+			id: "model", tag: "Model", summary: "One version",
+			description: "What is known of a version, or of the one that an alias stands for.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelVersion](), errors: append([]int{http.StatusNotFound}, registryErrors...),
+		}},
+		{method: "GET", path: "/v1/rollout", scope: auth.ModelsRead, handle: a.rollout, operation: operation{
+			id: "rollout", tag: "Model", summary: "The traffic plan",
+			description: "Which version answers which caller, who changed that, and what this replica makes of it. The header ETag names the plan.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Rollout](), errors: []int{http.StatusServiceUnavailable},
+		}},
+		{method: "PUT", path: "/v1/rollout", scope: auth.ModelsWrite, handle: a.setRollout, operation: operation{
+			id: "setRollout", tag: "Model", summary: "Change the traffic plan",
+			description: "Puts another plan in place of the one in the registry, from where every replica takes it within ten seconds. A salt that is left out stays with its candidate; the primary before is remembered.",
+			request:     reflect.TypeFor[RolloutChange](), example: `{"plan":{"primary":"kc-1","candidate":"kc-2","mode":"canary","percent":5},"why":"first callers"}`,
+			headers: []headerDoc{{"If-Match", "ETag of the plan that is to be replaced; 412 if it is another by now. Without it the plan is replaced whatever it is."}},
+			status:  200, media: mediaJSON, answer: reflect.TypeFor[RolloutPlan](),
+			errors: append([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed,
+				http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, registryErrors...),
 		}},
 		{method: "GET", path: healthPath, handle: a.health, operation: operation{
 			id: "health", tag: "Operation", summary: "How the service is",

@@ -3,33 +3,19 @@ package rollout
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
+	"housing/internal/valuer"
 )
-
-// Role is the part of a version in the plan. There are no others, so that it
-// may label a metric.
-type Role string
-
-// The roles.
-const (
-	Primary   Role = "primary"
-	Candidate Role = "candidate"
-)
-
-// Choice is the version that answers a request.
-type Choice struct {
-	Version string
-	Role    Role
-}
 
 // Choose returns which version answers the caller with the key: the user, or
 // where none is known the address. A caller stays where it is while the
 // share of the candidate grows. Where asked, the candidate answers whatever
 // the share; without one the primary does.
-func (p *Plan) Choose(caller string, askedForCandidate bool) Choice {
+func (p *Plan) Choose(caller string, askedForCandidate bool) valuer.Choice {
 	if p.Candidate != "" && (askedForCandidate || p.Mode != Shadow && p.falls(callerStream, caller)) {
-		return Choice{p.Candidate, Candidate}
+		return valuer.Choice{Version: p.Candidate, Role: valuer.Candidate}
 	}
-	return Choice{p.Primary, Primary}
+	return valuer.Choice{Version: p.Primary, Role: valuer.Primary}
 }
 
 // Shadows says whether the candidate values the request with the key, such
@@ -71,14 +57,14 @@ func bucket(stream, salt, key string) Percent {
 }
 
 // Role returns the part that a version has in the plan; "" for none.
-func (p *Plan) Role(version string) Role {
+func (p *Plan) Role(version string) valuer.Role {
 	switch {
 	case version == "":
 		return ""
 	case version == p.Primary:
-		return Primary
+		return valuer.Primary
 	case version == p.Candidate:
-		return Candidate
+		return valuer.Candidate
 	}
 	return ""
 }

@@ -13,6 +13,7 @@ import (
 
 	"housing/internal/bundle/bundletest"
 	"housing/internal/registry"
+	"housing/internal/valuer"
 )
 
 var canary = Plan{Primary: "kc-1", Candidate: "kc-2", Mode: Canary, Percent: 1000, Salt: "s1"}
@@ -28,7 +29,7 @@ func TestATenthOfManyUsers(t *testing.T) {
 		form := rapid.SampledFrom([]string{"user-%d", "%d", "10.0.0.%d", "%d@example.org"}).Draw(t, "form")
 		n := 0
 		for i := range 20_000 {
-			if p.Choose(fmt.Sprintf(form, i), false).Role == Candidate {
+			if p.Choose(fmt.Sprintf(form, i), false).Role == valuer.Candidate {
 				n++
 			}
 		}
@@ -39,7 +40,7 @@ func TestATenthOfManyUsers(t *testing.T) {
 	})
 	n := 0
 	for i := range 20_000 {
-		if canary.Choose(user(i), false).Role == Candidate {
+		if canary.Choose(user(i), false).Role == valuer.Candidate {
 			n++
 		}
 	}
@@ -55,7 +56,7 @@ func TestAGrowingShareMovesNobodyBack(t *testing.T) {
 		small, large := canary, canary
 		small.Percent, large.Percent = Percent(less), Percent(more)
 		caller := rapid.String().Draw(t, "caller")
-		if small.Choose(caller, false).Role == Candidate && large.Choose(caller, false).Role != Candidate {
+		if small.Choose(caller, false).Role == valuer.Candidate && large.Choose(caller, false).Role != valuer.Candidate {
 			t.Errorf("%q moves back when the share grows from %v to %v", caller, small.Percent, large.Percent)
 		}
 	})
@@ -78,15 +79,15 @@ func TestWhoeverAsksForTheCandidateGetsIt(t *testing.T) {
 	for _, mode := range Modes() {
 		p := canary
 		p.Mode, p.Percent = mode, 0
-		if got := p.Choose("anyone", true); got != (Choice{"kc-2", Candidate}) {
+		if got := p.Choose("anyone", true); got != (valuer.Choice{Version: "kc-2", Role: valuer.Candidate}) {
 			t.Errorf("%s: %+v", mode, got)
 		}
-		if got := p.Choose("anyone", false); got != (Choice{"kc-1", Primary}) {
+		if got := p.Choose("anyone", false); got != (valuer.Choice{Version: "kc-1", Role: valuer.Primary}) {
 			t.Errorf("%s: %+v", mode, got)
 		}
 	}
 	alone := Plan{Primary: "kc-1"}
-	if got := alone.Choose("anyone", true); got != (Choice{"kc-1", Primary}) {
+	if got := alone.Choose("anyone", true); got != (valuer.Choice{Version: "kc-1", Role: valuer.Primary}) {
 		t.Errorf("without a candidate: %+v", got)
 	}
 }
@@ -94,7 +95,7 @@ func TestWhoeverAsksForTheCandidateGetsIt(t *testing.T) {
 func TestAShadowAnswersNobody(t *testing.T) {
 	p := canary
 	p.Mode, p.Percent = Shadow, Whole
-	if got := p.Choose("anyone", false); got.Role != Primary {
+	if got := p.Choose("anyone", false); got.Role != valuer.Primary {
 		t.Errorf("got %+v", got)
 	}
 	p.Percent = 2500
@@ -104,7 +105,7 @@ func TestAShadowAnswersNobody(t *testing.T) {
 	for i := range 20_000 {
 		if p.Shadows(user(i)) {
 			n++
-			if other.Choose(user(i), false).Role == Candidate {
+			if other.Choose(user(i), false).Role == valuer.Candidate {
 				both++
 			}
 		}

@@ -53,8 +53,11 @@ func (d *Dependency) State() State { return *d.state.Load() }
 // Report tells how a call to the system went; nil is well. The first report
 // is logged, and after it each that changes the status. The error's text must
 // hold no secret.
-func (d *Dependency) Report(err error) {
-	reason := ReasonOf(err)
+func (d *Dependency) Report(err error) { d.ReportAs(err, ReasonOf(err)) }
+
+// ReportAs is Report for a system whose errors have a word of their own, one
+// of a few; "" for nil.
+func (d *Dependency) ReportAs(err error, reason Reason) {
 	if s := d.state.Load(); s.Reason == reason && (s.Status == Up) == (err == nil) {
 		return
 	}

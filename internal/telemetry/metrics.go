@@ -34,9 +34,17 @@ const (
 	predictionDuration = "prediction_duration_seconds"
 	predictionRecords  = "prediction_records_total"
 	predictionPanics   = "prediction_panics_total"
+	predictionErrors   = "prediction_errors_total"
+	predictionRefused  = "prediction_refused_total"
 	predictedPrice     = "predicted_price_dollars"
 	modelLoadTime      = "model_load_time_seconds"
+	modelLoadFailures  = "model_load_failures_total"
+	modelSwaps         = "model_swaps_total"
+	modelsSentBack     = "models_sent_back_total"
 	modelInfo          = "model_info"
+	rolloutShare       = "rollout_share"
+	shadowRequests     = "shadow_requests_total"
+	shadowDifference   = "shadow_difference_ratio"
 	demographicsLookup = "demographics_lookups_total"
 	httpRequests       = "http_requests_total"
 	httpDuration       = "http_request_duration_seconds"
@@ -55,7 +63,11 @@ var (
 	byVersion     = []string{"model_version", "role"}
 	fastSeconds   = []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 	requestSecond = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-	dollars       = []float64{100e3, 200e3, 300e3, 400e3, 500e3, 600e3, 700e3, 800e3, 900e3, 1e6, 1.25e6, 1.5e6, 2e6, 3e6, 5e6, 10e6}
+	// The prices grow by a sixth or so, evenly on a scale of logarithms, so that a
+	// median and a distribution can be read from them.
+	dollars = []float64{75e3, 90e3, 105e3, 120e3, 140e3, 165e3, 190e3, 220e3, 260e3, 300e3, 350e3, 410e3, 480e3, 560e3, 650e3, 760e3, 880e3,
+		1.02e6, 1.2e6, 1.4e6, 1.65e6, 1.9e6, 2.2e6, 2.6e6, 3e6, 3.5e6, 4.1e6, 4.8e6, 5.6e6, 7.6e6, 10e6}
+	ratios = []float64{.5, .667, .8, .85, .9, .95, .98, .99, .995, 1, 1.005, 1.01, 1.02, 1.05, 1.1, 1.15, 1.25, 1.5, 2}
 )
 
 // table lists every metric of the service but those of Go and the process.
@@ -64,9 +76,17 @@ var table = []Spec{
 	{Name: predictionDuration, Type: Histogram, Labels: byVersion, Buckets: fastSeconds, Help: "Time to value the houses of one request, waiting for a worker included."},
 	{Name: predictionRecords, Type: Counter, Labels: byVersion, Help: "Houses that were valued."},
 	{Name: predictionPanics, Type: Counter, Labels: byVersion, Help: "Panics inside a model that were turned into an error answer."},
+	{Name: predictionErrors, Type: Counter, Labels: byVersion, Help: "Requests in which a model panicked or gave what is no price; another model may have answered them."},
+	{Name: predictionRefused, Type: Counter, Labels: byVersion, Help: "Requests that were refused for what stood in them, by the version that would have answered."},
 	{Name: predictedPrice, Type: Histogram, Labels: byVersion, Buckets: dollars, Help: "Predicted prices in US dollars."},
-	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the running model took."},
-	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for the model that is running."},
+	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the newest of the running models took."},
+	{Name: modelLoadFailures, Type: Counter, Labels: []string{"reason"}, Help: "Models that could not be loaded or were refused."},
+	{Name: modelSwaps, Type: Counter, Help: "Times that another model became the primary."},
+	{Name: modelsSentBack, Type: Counter, Help: "Models that failed so often that another answers in their place."},
+	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for each model that is running."},
+	{Name: rolloutShare, Type: Gauge, Labels: []string{"role", "version"}, Help: "Share of callers, of 1, that the traffic plan sends to a version."},
+	{Name: shadowRequests, Type: Counter, Labels: []string{"result"}, Help: "Requests that were to be valued aside by a second model; result is valued, dropped or failed."},
+	{Name: shadowDifference, Type: Histogram, Labels: []string{"model_version"}, Buckets: ratios, Help: "Price by the candidate over price by the primary for the same house; the version is the candidate's."},
 	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
 	{Name: demographicsInfo, Type: Gauge, Labels: []string{"sha256", "source"}, Help: "1 for the table of demographics that is used; source is model, csv or postgresql."},
 	{Name: dependencyUp, Type: Gauge, Labels: []string{"dependency"}, Help: "1 while a system outside answers, 0 while it does not."},
@@ -88,6 +108,8 @@ func Table() []Spec { return append([]Spec(nil), table...) }
 // Metrics holds the service's metrics. Make one with [NewMetrics].
 type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
+	ModelSwaps          prometheus.Counter
+	ModelsSentBack      prometheus.Counter
 	HTTPInFlight        prometheus.Gauge
 	CertificateExpiry   prometheus.Gauge
 	ConnectionsRefused  prometheus.Counter
@@ -95,13 +117,19 @@ type Metrics struct {
 	DemographicsUnknown prometheus.Counter
 	cacheRequests       *prometheus.CounterVec
 	rateLimited         *prometheus.CounterVec
+	modelLoadFailures   *prometheus.CounterVec
 	modelInfo           *prometheus.GaugeVec
+	rolloutShare        *prometheus.GaugeVec
+	shadowRequests      *prometheus.CounterVec
+	shadowDifference    *prometheus.HistogramVec
 	demographicsInfo    *prometheus.GaugeVec
 	dependencyUp        *prometheus.GaugeVec
 	predictionRequests  *prometheus.CounterVec
 	predictionDuration  *prometheus.HistogramVec
 	predictionRecords   *prometheus.CounterVec
 	predictionPanics    *prometheus.CounterVec
+	predictionErrors    *prometheus.CounterVec
+	predictionRefused   *prometheus.CounterVec
 	predictedPrice      *prometheus.HistogramVec
 	httpRequests        *prometheus.CounterVec
 	authFailures        *prometheus.CounterVec
@@ -125,6 +153,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	lookups := counter(demographicsLookup)
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
+		ModelSwaps:          counter(modelSwaps).WithLabelValues(),
+		ModelsSentBack:      counter(modelsSentBack).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
 		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
 		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
@@ -132,13 +162,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
 		cacheRequests:       counter(cacheRequests),
 		rateLimited:         counter(rateLimited),
+		modelLoadFailures:   counter(modelLoadFailures),
 		modelInfo:           gauge(modelInfo),
+		rolloutShare:        gauge(rolloutShare),
+		shadowRequests:      counter(shadowRequests),
+		shadowDifference:    histogram(shadowDifference),
 		demographicsInfo:    gauge(demographicsInfo),
 		dependencyUp:        gauge(dependencyUp),
 		predictionRequests:  counter(predictionRequests),
 		predictionDuration:  histogram(predictionDuration),
 		predictionRecords:   counter(predictionRecords),
 		predictionPanics:    counter(predictionPanics),
+		predictionErrors:    counter(predictionErrors),
+		predictionRefused:   counter(predictionRefused),
 		predictedPrice:      histogram(predictedPrice),
 		httpRequests:        counter(httpRequests),
 		authFailures:        counter(authFailures),
@@ -172,6 +208,8 @@ type Prediction struct {
 	Requests prometheus.Counter
 	Records  prometheus.Counter
 	Panics   prometheus.Counter
+	Errors   prometheus.Counter
+	Refused  prometheus.Counter
 	Duration prometheus.Observer // seconds
 	Price    prometheus.Observer // US dollars
 }
@@ -181,16 +219,63 @@ func (m *Metrics) Prediction(version, role string) Prediction {
 	return Prediction{
 		Requests: m.predictionRequests.WithLabelValues(version, role),
 		Records:  m.predictionRecords.WithLabelValues(version, role),
+		Errors:   m.predictionErrors.WithLabelValues(version, role),
+		Refused:  m.predictionRefused.WithLabelValues(version, role),
 		Panics:   m.predictionPanics.WithLabelValues(version, role),
 		Duration: m.predictionDuration.WithLabelValues(version, role),
 		Price:    m.predictedPrice.WithLabelValues(version, role),
 	}
 }
 
-// SetModel makes model_info name this version alone.
-func (m *Metrics) SetModel(version, sha256 string) {
+// ForgetPrediction shows no more metrics of a version that runs no longer, as
+// versions come and go for as long as the service runs.
+func (m *Metrics) ForgetPrediction(version string) {
+	label := prometheus.Labels{"model_version": version}
+	for _, c := range []*prometheus.CounterVec{m.predictionRequests, m.predictionRecords, m.predictionPanics, m.predictionErrors, m.predictionRefused} {
+		c.DeletePartialMatch(label)
+	}
+	for _, h := range []*prometheus.HistogramVec{m.predictionDuration, m.predictedPrice, m.shadowDifference} {
+		h.DeletePartialMatch(label)
+	}
+}
+
+// SetModels makes model_info name these versions alone, with the digests of
+// their bundles.
+func (m *Metrics) SetModels(digests map[string]string) {
 	m.modelInfo.Reset()
-	m.modelInfo.WithLabelValues(sha256, version).Set(1)
+	for version, digest := range digests {
+		m.modelInfo.WithLabelValues(digest, version).Set(1)
+	}
+}
+
+// ModelLoadFailure counts a model that could not be loaded; reason is one of
+// a few words.
+func (m *Metrics) ModelLoadFailure(reason string) { m.modelLoadFailures.WithLabelValues(reason).Inc() }
+
+// Share is the part of the callers that a version answers in a role.
+type Share struct {
+	Version, Role string
+	Share         float64 // of 1
+}
+
+// SetShares makes rollout_share show these alone.
+func (m *Metrics) SetShares(shares ...Share) {
+	m.rolloutShare.Reset()
+	for _, s := range shares {
+		m.rolloutShare.WithLabelValues(s.Role, s.Version).Set(s.Share)
+	}
+}
+
+// Shadow returns the count of requests that were to be valued aside and came
+// to this end, one of a few words.
+func (m *Metrics) Shadow(result string) prometheus.Counter {
+	return m.shadowRequests.WithLabelValues(result)
+}
+
+// ShadowDifference returns where the price by a candidate over that by the
+// primary is observed.
+func (m *Metrics) ShadowDifference(version string) prometheus.Observer {
+	return m.shadowDifference.WithLabelValues(version)
 }
 
 // SetDemographics makes demographics_info name this table alone.

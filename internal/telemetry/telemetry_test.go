@@ -19,7 +19,7 @@ import (
 func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := NewMetrics(reg)
-	m.SetModel("kc-1", "ab")
+	m.SetModels(map[string]string{"kc-1": "ab"})
 	m.SetDemographics("model", "cd")
 	m.DependencyUp("postgresql").Set(1)
 	m.Cache("prices_memory")
@@ -83,8 +83,8 @@ func TestMethodsAndStatusesAreBounded(t *testing.T) {
 
 func TestOneModelIsNamed(t *testing.T) {
 	m := NewMetrics(prometheus.NewRegistry())
-	m.SetModel("a", "1")
-	m.SetModel("b", "2")
+	m.SetModels(map[string]string{"a": "1"})
+	m.SetModels(map[string]string{"b": "2"})
 	if n := testutil.CollectAndCount(m.modelInfo); n != 1 {
 		t.Errorf("%d models named, want 1", n)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"housing/internal/demographics"
 	"housing/internal/house"
+	"housing/internal/valuer"
 )
 
 // TestDemographicsAreSwappedUnderLoad changes the table while houses are
@@ -31,7 +32,7 @@ func TestDemographicsAreSwappedUnderLoad(t *testing.T) {
 		if err := v.UseDemographics(tables[i], "test"); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := v.Value(context.Background(), nil, houses, "")
+		answer, err := v.Value(context.Background(), nil, houses, valuer.Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +45,7 @@ func TestDemographicsAreSwappedUnderLoad(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for range 300 {
-				answer, err := v.Value(context.Background(), nil, houses, "")
+				answer, err := v.Value(context.Background(), nil, houses, valuer.Choice{})
 				if err != nil || answer.Prices[0] != answer.Prices[1] || answer.Prices[0] != want[0] && answer.Prices[0] != want[1] {
 					t.Errorf("answered %v, %v; the tables give %v", answer.Prices, err, want)
 					return

@@ -30,7 +30,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	answer, err := v.Value(context.Background(), nil, []house.House{house.Example()}, "")
+	answer, err := v.Value(context.Background(), nil, []house.House{house.Example()}, valuer.Choice{})
 	if err != nil {
 		fmt.Println(err)
 		return

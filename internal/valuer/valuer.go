@@ -1,6 +1,7 @@
 package valuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"housing/internal/cache"
+	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/telemetry"
 )
@@ -41,9 +43,11 @@ type Options struct {
 // Valuer values houses with the running model. Make one with [New]; it is
 // safe for concurrent use.
 type Valuer struct {
-	running atomic.Pointer[running]
-	change  sync.Mutex    // held while another model or table takes over
-	workers chan struct{} // holds a token for each prediction that runs
+	set     atomic.Pointer[set] // never nil
+	change  sync.Mutex          // held while another model or table takes over
+	table   *demographics.Table // that every model is asked with; nil is its own
+	source  string              // of the table
+	workers chan struct{}       // holds a token for each prediction that runs
 	waiting atomic.Int64
 	queue   int64
 	metrics *telemetry.Metrics
@@ -59,13 +63,15 @@ func New(o Options) *Valuer {
 	if o.Queue <= 0 {
 		o.Queue = queuePerWorker * o.Workers
 	}
-	return &Valuer{
+	v := &Valuer{
 		workers: make(chan struct{}, o.Workers),
 		queue:   int64(o.Queue),
 		metrics: o.Metrics,
 		log:     o.Log,
 		cache:   o.Cache,
 	}
+	v.set.Store(new(set))
+	return v
 }
 
 // Answer is what some houses are worth, and who says so.
@@ -73,49 +79,150 @@ type Answer struct {
 	Prices          []float64 // US dollars rounded to cents, one for each house
 	UnknownZipcodes []int     // indices of houses valued without demographics of their zipcode
 	Version         string    // of the model
+	Role            Role      // in which it answered
 	Digest          string    // hexadecimal SHA-256 of its bundle
 	Type            string    // of the model
 	FeatureCount    int
 }
 
-// Value appends the price of each house to dst[:0]. The version is that of
-// the running model, or empty for the same. The error is one of this
-// package's, or that of a ctx which ended while the call waited.
-func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, version string) (Answer, error) {
-	r := v.running.Load()
-	if r == nil {
-		return Answer{}, ErrNoModel
+// Value appends the price of each house to dst[:0], by the model of the
+// choice. Where that fails by its own fault, another one answers unless the
+// choice was the client's. The error is one of this package's, or that of a
+// ctx which ended while the call waited.
+func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, choice Choice) (Answer, error) {
+	r, s, err := v.choose(&choice)
+	for err == nil {
+		var answer Answer
+		answer, err = v.answer(ctx, r, dst, houses, choice.Role)
+		if err == nil || choice.Role == Asked || !errors.Is(err, ErrModel) {
+			return answer, err
+		}
+		if r = s.instead(r); r == nil || !r.take() {
+			return answer, err
+		}
+		choice.Role, err = Primary, nil
 	}
-	if version != "" && version != r.Manifest.Version {
-		return Answer{}, ErrUnknownVersion
+	return Answer{}, err
+}
+
+// choose takes the model that a choice stands for, and completes the choice.
+func (v *Valuer) choose(choice *Choice) (*running, *set, error) {
+	for {
+		s := v.set.Load()
+		r := s.answering()
+		if r == nil {
+			return nil, nil, ErrNoModel
+		}
+		if choice.Version != "" && choice.Version != r.Manifest.Version {
+			if r = s.find(choice.Version); r == nil {
+				return nil, nil, ErrUnknownVersion
+			}
+			choice.Role = cmp.Or(choice.Role, Asked)
+		}
+		choice.Role = cmp.Or(choice.Role, Primary)
+		if r.take() {
+			return r, s, nil
+		}
+		// It was dropped a moment ago: there is another set by now.
 	}
+}
+
+// answer asks a model that was taken, gives it back, and counts.
+func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses []house.House, role Role) (Answer, error) {
+	defer v.done(r)
+	metrics := v.metricsOf(r.loaded, role)
 	start := time.Now()
-	prices, err := v.prices(ctx, r, dst, houses)
+	prices, err := v.prices(ctx, r, role, dst, houses)
+	r.calls.Add(1)
 	if err != nil {
+		if errors.Is(err, ErrModel) {
+			metrics.Errors.Inc()
+			v.fault(r)
+		}
 		return Answer{}, err
 	}
 	answer := Answer{
 		Prices:          prices,
 		UnknownZipcodes: v.unknownZipcodes(r, houses),
 		Version:         r.Manifest.Version,
+		Role:            role,
 		Digest:          r.Digest,
 		Type:            r.Type,
 		FeatureCount:    len(r.Features),
 	}
-	r.metrics.Duration.Observe(time.Since(start).Seconds())
-	r.metrics.Requests.Inc()
-	r.metrics.Records.Add(float64(len(prices)))
+	metrics.Duration.Observe(time.Since(start).Seconds())
+	metrics.Requests.Inc()
+	metrics.Records.Add(float64(len(prices)))
 	for _, price := range prices {
-		r.metrics.Price.Observe(price)
+		metrics.Price.Observe(price)
 	}
 	return answer, nil
 }
 
+// done gives back a model that was taken.
+func (v *Valuer) done(r *running) {
+	if err := r.give(); err != nil {
+		v.log.Error("model_release", "model_version", r.Manifest.Version, "error", err.Error())
+	}
+}
+
+// fault counts a call in which the model failed, and sends the model back
+// when it were too many.
+func (v *Valuer) fault(r *running) {
+	n := r.faults.Add(1)
+	if n < faultsToSendBack || n*faultyOneIn <= r.calls.Load() || !r.sentBack.CompareAndSwap(false, true) {
+		return
+	}
+	v.log.Error("model_sent_back", "model_version", r.Manifest.Version, "faults", n)
+	v.metrics.ModelsSentBack.Inc()
+	v.change.Lock()
+	defer v.change.Unlock()
+	v.show(v.set.Load())
+}
+
+// Refuse counts a request that was refused for what stands in it, by the
+// version that would have answered.
+func (v *Valuer) Refuse(choice Choice) {
+	r, _, err := v.choose(&choice)
+	if err != nil {
+		return
+	}
+	defer v.done(r)
+	v.metricsOf(r.loaded, choice.Role).Refused.Inc()
+}
+
+// Revalue values houses aside with a version that runs, to be compared: it is
+// not counted as a prediction, and gives way to those that are. The error is
+// [ErrOverloaded] where no worker is free.
+func (v *Valuer) Revalue(dst []float64, houses []house.House, choice Choice) ([]float64, error) {
+	r, _, err := v.choose(&choice)
+	if err != nil {
+		return nil, err
+	}
+	defer v.done(r)
+	if v.waiting.Load() > 0 {
+		return nil, ErrOverloaded
+	}
+	select {
+	case v.workers <- struct{}{}:
+	default:
+		return nil, ErrOverloaded
+	}
+	defer func() { <-v.workers }()
+	prices, err := v.price(r, choice.Role, dst, houses)
+	r.calls.Add(1)
+	if err != nil {
+		v.metricsOf(r.loaded, choice.Role).Errors.Inc()
+		v.fault(r)
+	}
+	return prices, err
+}
+
 // prices appends the price of each house to dst[:0], from the cache or a
 // worker.
-func (v *Valuer) prices(ctx context.Context, r *running, dst []float64, houses []house.House) ([]float64, error) {
+func (v *Valuer) prices(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
 	if v.cache == nil || !v.cache.On() {
-		return v.work(ctx, r, dst, houses)
+		return v.work(ctx, r, role, dst, houses)
 	}
 	keys := keySlices.Get().(*[]cache.Key)
 	defer func() {
@@ -129,13 +236,13 @@ func (v *Valuer) prices(ctx context.Context, r *running, dst []float64, houses [
 	}
 	return v.cache.Value(ctx, dst, *keys, func(ctx context.Context, missing []int) ([]float64, error) {
 		if len(missing) == len(houses) {
-			return v.work(ctx, r, nil, houses)
+			return v.work(ctx, r, role, nil, houses)
 		}
 		some := make([]house.House, len(missing))
 		for n, i := range missing {
 			some[n] = houses[i]
 		}
-		return v.work(ctx, r, nil, some)
+		return v.work(ctx, r, role, nil, some)
 	})
 }
 
@@ -146,12 +253,12 @@ var keySlices = sync.Pool{New: func() any { return new([]cache.Key) }}
 const keptKeys = 2000
 
 // work values the houses on a worker.
-func (v *Valuer) work(ctx context.Context, r *running, dst []float64, houses []house.House) ([]float64, error) {
+func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
 	if err := v.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { <-v.workers }()
-	return v.price(r, dst, houses)
+	return v.price(r, role, dst, houses)
 }
 
 // acquire takes a worker, and waits for one if it may.
@@ -176,18 +283,18 @@ func (v *Valuer) acquire(ctx context.Context) error {
 
 // price asks the model, and lets nothing out of it but good prices or an
 // error.
-func (v *Valuer) price(r *running, dst []float64, houses []house.House) (prices []float64, err error) {
+func (v *Valuer) price(r *running, role Role, dst []float64, houses []house.House) (prices []float64, err error) {
 	// A mapped bundle that was cut in place faults: that fails the request,
 	// not the service.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
-			r.metrics.Panics.Inc()
+			v.metricsOf(r.loaded, role).Panics.Inc()
 			v.log.Error("model_panic", "model_version", r.Manifest.Version, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 			prices, err = nil, fmt.Errorf("%w: it panicked", ErrModel)
 		}
 	}()
-	prices = r.Pricer.Prices(dst[:0], houses, r.Demographics)
+	prices = r.Pricer.Prices(dst[:0], houses, r.table)
 	if len(prices) != len(houses) {
 		return nil, fmt.Errorf("%w: %d prices for %d houses", ErrModel, len(prices), len(houses))
 	}
@@ -208,7 +315,7 @@ func (v *Valuer) price(r *running, dst []float64, houses []house.House) (prices 
 func (v *Valuer) unknownZipcodes(r *running, houses []house.House) []int {
 	var unknown []int
 	for i := range houses {
-		if _, known := r.Demographics.Lookup(houses[i].Zipcode()); !known {
+		if _, known := r.table.Lookup(houses[i].Zipcode()); !known {
 			unknown = append(unknown, i)
 		}
 	}

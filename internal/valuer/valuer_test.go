@@ -68,7 +68,7 @@ func TestValue(t *testing.T) {
 	v, reg := running(t, nil)
 	known, unknown := house.Example(), house.Example()
 	unknown.Values[house.ZipcodeField] = 501
-	answer, err := v.Value(t.Context(), nil, []house.House{known, unknown, known}, "")
+	answer, err := v.Value(t.Context(), nil, []house.House{known, unknown, known}, valuer.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +97,10 @@ func TestValue(t *testing.T) {
 func TestVersion(t *testing.T) {
 	v, _ := running(t, nil)
 	houses := []house.House{house.Example()}
-	if _, err := v.Value(t.Context(), nil, houses, v.Model().Manifest.Version); err != nil {
+	if _, err := v.Value(t.Context(), nil, houses, valuer.Choice{Version: v.Model().Manifest.Version}); err != nil {
 		t.Errorf("asking for the version that runs: %v", err)
 	}
-	if _, err := v.Value(t.Context(), nil, houses, "no-such"); !errors.Is(err, valuer.ErrUnknownVersion) {
+	if _, err := v.Value(t.Context(), nil, houses, valuer.Choice{Version: "no-such"}); !errors.Is(err, valuer.ErrUnknownVersion) {
 		t.Errorf("asking for another: %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func TestWithoutAModel(t *testing.T) {
 	if v.Model() != nil {
 		t.Error("there is a model")
 	}
-	if _, err := v.Value(t.Context(), nil, []house.House{house.Example()}, ""); !errors.Is(err, valuer.ErrNoModel) {
+	if _, err := v.Value(t.Context(), nil, []house.House{house.Example()}, valuer.Choice{}); !errors.Is(err, valuer.ErrNoModel) {
 		t.Errorf("got %v", err)
 	}
 	for _, spoil := range []func(*valuer.Model){
@@ -143,7 +143,7 @@ func TestAFaultyModelIsAnErrorNeverAnAnswer(t *testing.T) {
 				o.Log = slog.New(slog.NewTextHandler(&logged, nil))
 			})
 			for range 3 { // the worker is given back each time
-				answer, err := v.Value(t.Context(), nil, []house.House{house.Example()}, "")
+				answer, err := v.Value(t.Context(), nil, []house.House{house.Example()}, valuer.Choice{})
 				if !errors.Is(err, valuer.ErrModel) || answer.Prices != nil {
 					t.Fatalf("got %v, %v", answer, err)
 				}
@@ -173,24 +173,24 @@ func TestWorkersAndQueueAreBounded(t *testing.T) {
 		var group sync.WaitGroup
 		results := make(chan error, 5)
 		for range 2 {
-			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, valuer.Choice{}); results <- err })
 		}
 		synctest.Wait() // two run
 		group.Go(func() {
-			if _, err := v.Value(ctx, nil, houses, ""); !errors.Is(err, context.Canceled) {
+			if _, err := v.Value(ctx, nil, houses, valuer.Choice{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("a caller that went away: %v", err)
 			}
 		})
 		for range 2 {
-			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+			group.Go(func() { _, err := v.Value(t.Context(), nil, houses, valuer.Choice{}); results <- err })
 		}
 		synctest.Wait() // three wait
-		if _, err := v.Value(t.Context(), nil, houses, ""); !errors.Is(err, valuer.ErrOverloaded) {
+		if _, err := v.Value(t.Context(), nil, houses, valuer.Choice{}); !errors.Is(err, valuer.ErrOverloaded) {
 			t.Errorf("the sixth: %v, want overloaded", err)
 		}
 		cancel()
 		synctest.Wait() // its place in the queue is free again
-		group.Go(func() { _, err := v.Value(t.Context(), nil, houses, ""); results <- err })
+		group.Go(func() { _, err := v.Value(t.Context(), nil, houses, valuer.Choice{}); results <- err })
 		synctest.Wait()
 		close(gate)
 		group.Wait()
@@ -213,7 +213,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		group.Go(func() {
 			var dst []float64
 			for range 200 {
-				answer, err := v.Value(t.Context(), dst, houses, "")
+				answer, err := v.Value(t.Context(), dst, houses, valuer.Choice{})
 				if err != nil || answer.Version != first && answer.Version != "next" {
 					t.Errorf("got %+v, %v", answer, err)
 				}
@@ -235,7 +235,7 @@ func TestValueAllocatesNothing(t *testing.T) {
 	houses, dst := []house.House{house.Example()}, make([]float64, 0, 1)
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := v.Value(ctx, dst, houses, ""); err != nil {
+		if _, err := v.Value(ctx, dst, houses, valuer.Choice{}); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 && !raceEnabled {
@@ -250,7 +250,7 @@ func BenchmarkValue(b *testing.B) {
 			houses, dst := slices.Repeat([]house.House{house.Example()}, n), make([]float64, 0, n)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Value(b.Context(), dst, houses, ""); err != nil {
+				if _, err := v.Value(b.Context(), dst, houses, valuer.Choice{}); err != nil {
 					b.Fatal(err)
 				}
 			}

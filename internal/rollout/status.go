@@ -1,0 +1,175 @@
+package rollout
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"housing/internal/bundle"
+	"housing/internal/registry"
+	"housing/internal/valuer"
+)
+
+// ErrChanged is the error for a plan that is no longer the one which its
+// changer saw.
+var ErrChanged = errors.New("the plan has changed meanwhile: look again, then try again")
+
+// Status is the plan and what this replica makes of it.
+type Status struct {
+	Plan     Plan              // that the replica follows
+	History  []registry.Change // of the plan, newest first
+	Aliases  map[string]string // version by name
+	Pinned   bool              // the replica's settings name its version, whatever the plan says
+	Answers  string            // version that answers as the primary
+	Running  []valuer.Running
+	Problems []VersionProblem // sorted by version; that of the plan itself has none
+}
+
+// Status returns how the replica is.
+func (t *Traffic) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Status{
+		Plan:    *t.plan.Load(),
+		History: t.state.PlanHistory,
+		Aliases: t.state.Aliases,
+		Pinned:  t.Pinned != "",
+		Running: t.Valuer.Models(),
+	}
+	if m := t.Valuer.Model(); m != nil {
+		s.Answers = m.Manifest.Version
+	}
+	for _, p := range t.problems {
+		s.Problems = append(s.Problems, *p)
+	}
+	slices.SortFunc(s.Problems, func(a, b VersionProblem) int {
+		if a.Version < b.Version {
+			return -1
+		}
+		return 1
+	})
+	return s
+}
+
+// Trouble returns the reason of the first problem and since when it is, or
+// "" where there is none.
+func (t *Traffic) Trouble() (reason string, since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.problems {
+		if reason == "" || p.Since.Before(since) {
+			reason, since = p.Reason, p.Since
+		}
+	}
+	return reason, since
+}
+
+// Tag returns a word for a plan that no other plan has.
+func (p Plan) Tag() string {
+	text, err := p.Text()
+	if err != nil {
+		return "none"
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Change makes a plan from the one in the registry, and puts it there. Where
+// tag is not "", it must be the tag of the plan that is there, else the error
+// is [ErrChanged].
+func Change(ctx context.Context, r *registry.Registry, tag string, make func(before Plan, resolve func(string) string) (Plan, error), c registry.Change) (Plan, error) {
+	state, _, err := r.State(ctx, "")
+	if err != nil {
+		return Plan{}, err
+	}
+	before, err := Of(state)
+	if err != nil {
+		return Plan{}, err
+	}
+	if tag != "" && tag != before.Tag() {
+		return Plan{}, ErrChanged
+	}
+	next, err := make(before, state.Resolve)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := Save(ctx, r, state, next, c); err != nil {
+		if errors.Is(err, registry.ErrConflict) {
+			err = fmt.Errorf("%w: %w", ErrChanged, err)
+		}
+		return Plan{}, err
+	}
+	return next, nil
+}
+
+// Replace makes next the plan of the registry in place of before, keeping
+// what follows from before: the version to go back to, and who is dealt which
+// version.
+func (before Plan) Replace(next Plan, salt string) (Plan, error) {
+	switch {
+	case next.Primary != before.Primary:
+		next.Previous = before.Primary
+	default:
+		next.Previous = before.Previous
+	}
+	if next.Salt == "" && next.Candidate != "" {
+		next.Salt = salt
+		if next.Candidate == before.Candidate {
+			next.Salt = before.Salt
+		}
+	}
+	return next, next.Check()
+}
+
+// Model is what is known of a version.
+type Model struct {
+	registry.Info
+	Running bool
+	Role    valuer.Role // in the plan; "" for none
+	Aliases []string    // sorted
+}
+
+// Plan returns the plan that the replica follows.
+func (t *Traffic) Plan() Plan { return *t.plan.Load() }
+
+// Versions returns the versions of the registry, sorted, as of a few seconds
+// ago. While the registry is away they are those that it had.
+func (t *Traffic) Versions(ctx context.Context) ([]string, error) {
+	versions, err := t.list(ctx)
+	if versions != nil {
+		return versions, nil
+	}
+	return nil, err
+}
+
+// Model returns what is known of one version, or of the one that an alias
+// stands for.
+func (t *Traffic) Model(ctx context.Context, name string) (Model, error) {
+	t.mu.Lock()
+	version := t.state.Resolve(name)
+	t.mu.Unlock()
+	if bundle.CheckVersion(version) != nil {
+		return Model{}, registry.ErrNotFound
+	}
+	info, err := t.Registry.Stat(ctx, version)
+	if err != nil {
+		return Model{}, err
+	}
+	m := Model{Info: info, Role: t.plan.Load().Role(info.Version)}
+	if running := t.Valuer.Find(info.Version); running != nil {
+		m.Running, m.Digest = true, running.Digest
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for alias, version := range t.state.Aliases {
+		if version == info.Version {
+			m.Aliases = append(m.Aliases, alias)
+		}
+	}
+	slices.Sort(m.Aliases)
+	return m, nil
+}
