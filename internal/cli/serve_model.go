@@ -69,7 +69,7 @@ func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept re
 	dependency := store.NewDependency("registry", metrics.DependencyUp("registry"), log)
 	m.dependencies = append(m.dependencies, dependency)
 	m.traffic = rollout.NewTraffic(rollout.Options{
-		Registry: m.registry, Valuer: v, Pinned: c.DefaultModelVersion, Dependency: dependency, Metrics: metrics, Log: log,
+		Registry: m.registry, Valuer: v, Pinned: c.DefaultModelVersion, Poll: time.Duration(c.ModelPoll), Probation: probation(c.ModelProbation), Dependency: dependency, Metrics: metrics, Log: log,
 		Load: func(ctx context.Context, version string) (valuer.Model, error) {
 			b, err := m.load(ctx, version)
 			if err != nil {
@@ -79,6 +79,14 @@ func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept re
 		},
 	})
 	return m, nil
+}
+
+// probation returns a time as package rollout has it: there 0 is the default.
+func probation(p config.Period) time.Duration {
+	if p == 0 {
+		return -1
+	}
+	return time.Duration(p)
 }
 
 // model returns the model of a bundle, with the demographics of the settings.

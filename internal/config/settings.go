@@ -16,6 +16,8 @@ type Serve struct {
 	Access
 	Registry
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the primary of the traffic plan, else the one created last."`
+	ModelPoll           Period  `setting:"" default:"4s" placeholder:"TIME" help:"How often the registry is asked for another traffic plan. Default: 4s."`
+	ModelProbation      Period  `setting:"" default:"5m" placeholder:"TIME" help:"How long the primary before stays loaded, to answer where the new one fails. Default: 5m."`
 	DemographicsCSV     string  `setting:"" name:"demographics-csv" placeholder:"FILE" help:"Demographics from a CSV file. Default: those inside the model."`
 	MaxBodyBytes        Bytes   `setting:"" default:"1MiB" placeholder:"SIZE" help:"Largest body of a request. Default: 1MiB."`
 	MaxRecords          Count   `setting:"" default:"1000" placeholder:"N" help:"Most houses in one request. Default: 1000."`
@@ -53,11 +55,17 @@ func (s *Serve) Check() error {
 		return &Error{Source: "LISTEN", Problem: fmt.Sprintf(
 			"%q is reachable from other machines and no authentication is set: set JWT_SECRET or JWT_JWKS_URL to ask for tokens, ALLOW_ANONYMOUS=true to let anyone in, or listen on loopback such as 127.0.0.1:8000", s.Listen)}
 	}
+	if s.ModelPoll < minPoll {
+		return &Error{Source: "MODEL_POLL", Problem: fmt.Sprintf("%v is too often: want %v or more", time.Duration(s.ModelPoll), time.Duration(minPoll))}
+	}
 	if s.OpsListen == s.Listen && s.Listen.port() != "0" {
 		return &Error{Source: "OPS_LISTEN", Problem: fmt.Sprintf("%q is the address of LISTEN: choose another port, or leave OPS_LISTEN out", s.OpsListen)}
 	}
 	return nil
 }
+
+// minPoll bounds how often a registry is asked.
+const minPoll = Period(100 * time.Millisecond)
 
 // ClientRate returns how often a client may ask for prices, zero for as often
 // as it likes: as set; else not limited where only this machine can

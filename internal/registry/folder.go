@@ -96,6 +96,11 @@ func (f *Folder) close() {}
 func (f *Folder) open(_ context.Context, key string) (io.ReadCloser, int64, error) {
 	file, err := os.Open(f.path(key))
 	if err != nil {
+		// A folder that is gone, such as a share that is no longer mounted, is
+		// not an empty registry.
+		if _, gone := os.Stat(f.dir); gone != nil {
+			return nil, 0, gone
+		}
 		return nil, 0, absent(err)
 	}
 	info, err := file.Stat()

@@ -64,6 +64,7 @@ type Traffic struct {
 
 	mu       sync.Mutex
 	state    registry.State
+	planned  bool                       // the registry has had a plan
 	loading  map[string]*load           // by version
 	problems map[string]*VersionProblem // by version, of those that could not be loaded
 	asked    map[string]time.Time
@@ -151,7 +152,10 @@ func (t *Traffic) read(state registry.State) error {
 	if err != nil {
 		return err
 	}
-	t.state = state
+	if plan.Primary == "" && t.planned {
+		return errors.New("the registry has no plan any more: the one before is kept")
+	}
+	t.state, t.planned = state, plan.Primary != ""
 	before := *t.plan.Load()
 	if plan.Primary == "" { // none was ever set: what answers goes on
 		plan.Primary = before.Primary

@@ -151,9 +151,9 @@ func (v *Valuer) with(l *loaded) *running {
 	return r
 }
 
-// Add makes m one of the models that can be chosen, after a house was valued
-// with it. took is how long loading it took. Where the version runs already m
-// is released and nothing else happens, if it is the same bundle.
+// Add makes m one of the models that can be chosen. took is how long loading
+// it took. Where the version runs already m is released and nothing else
+// happens, if it is the same bundle; if it is another that is an error.
 func (v *Valuer) Add(m Model, took time.Duration) error {
 	l, err := v.prepare(m)
 	if err != nil {
