@@ -24,6 +24,7 @@ var rooms = []struct{ name, job string }{
 	{"bundle", "a model as bytes"},
 	{"model", "train, value, evaluate"},
 	{"gbdt", "gradient-boosted trees"},
+	{"sequential", "differences that are real while they are watched"},
 	{"features", "house and area to row"},
 	{"demographics", "census figures by zipcode"},
 	{"house", "the fields of a house"},
@@ -34,7 +35,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "gbdt", "house", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "gbdt", "house", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}
