@@ -17,6 +17,7 @@ var rooms = []struct{ name, job string }{
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
 	{"rollout", "the traffic plan"},
+	{"journal", "what was predicted and what it then sold for"},
 	{"valuer", "the models that are running"},
 	{"ratelimit", "how often a client may ask"},
 	{"cache", "prices and bundles that were had before"},
