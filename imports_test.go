@@ -17,6 +17,7 @@ var rooms = []struct{ name, job string }{
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
 	{"rollout", "the traffic plan"},
+	{"journal", "what was predicted and what it then sold for"},
 	{"valuer", "the models that are running"},
 	{"ratelimit", "how often a client may ask"},
 	{"cache", "prices and bundles that were had before"},
@@ -24,6 +25,7 @@ var rooms = []struct{ name, job string }{
 	{"bundle", "a model as bytes"},
 	{"model", "train, value, evaluate"},
 	{"gbdt", "gradient-boosted trees"},
+	{"sequential", "differences that are real while they are watched"},
 	{"features", "house and area to row"},
 	{"demographics", "census figures by zipcode"},
 	{"house", "the fields of a house"},
@@ -34,7 +36,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "gbdt", "house", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "gbdt", "house", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

@@ -16,6 +16,7 @@ import (
 	"housing/internal/config"
 	"housing/internal/demographics/database"
 	"housing/internal/store"
+	"housing/internal/store/schema"
 )
 
 type demographicsCommand struct {
@@ -52,7 +53,7 @@ func (c *importCommand) Run(p *program) error {
 	var diff database.Diff
 	err = onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
 		if !c.DryRun {
-			if err := database.Migrate(ctx, pool); err != nil {
+			if err := schema.Migrate(ctx, pool); err != nil {
 				return err
 			}
 		}

@@ -30,6 +30,10 @@ const (
 	Other            Reason = "error"
 )
 
+// ErrFull is what a system is reported with that has no room for what is to be
+// kept.
+var ErrFull = errors.New("there is no room")
+
 // errReadOnly is what a primary that takes no change is reported with.
 var errReadOnly = errors.New("it takes no change")
 
@@ -58,6 +62,8 @@ func ReasonOf(err error) Reason {
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, ErrFull):
+		return Full
 	case errors.Is(err, errReadOnly):
 		return ReadOnly
 	case errors.As(err, &server):

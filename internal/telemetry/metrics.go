@@ -56,6 +56,11 @@ const (
 	rateLimited        = "rate_limited_requests_total"
 	authFailures       = "auth_failures_total"
 	fileReloads        = "file_reloads_total"
+	journalRecorded    = "journal_recorded_total"
+	journalWritten     = "journal_written_total"
+	journalDropped     = "journal_dropped_total"
+	journalWaiting     = "journal_waiting_records"
+	outcomeError       = "outcome_absolute_percentage_error"
 	certificateExpiry  = "tls_certificate_expiry_timestamp_seconds"
 )
 
@@ -67,7 +72,8 @@ var (
 	// median and a distribution can be read from them.
 	dollars = []float64{75e3, 90e3, 105e3, 120e3, 140e3, 165e3, 190e3, 220e3, 260e3, 300e3, 350e3, 410e3, 480e3, 560e3, 650e3, 760e3, 880e3,
 		1.02e6, 1.2e6, 1.4e6, 1.65e6, 1.9e6, 2.2e6, 2.6e6, 3e6, 3.5e6, 4.1e6, 4.8e6, 5.6e6, 7.6e6, 10e6}
-	ratios = []float64{.5, .667, .8, .85, .9, .95, .98, .99, .995, 1, 1.005, 1.01, 1.02, 1.05, 1.1, 1.15, 1.25, 1.5, 2}
+	ratios  = []float64{.5, .667, .8, .85, .9, .95, .98, .99, .995, 1, 1.005, 1.01, 1.02, 1.05, 1.1, 1.15, 1.25, 1.5, 2}
+	percent = []float64{1, 2.5, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200}
 )
 
 // table lists every metric of the service but those of Go and the process.
@@ -95,6 +101,11 @@ var table = []Spec{
 	{Name: authFailures, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused for their token, or for having none."},
 	{Name: fileReloads, Type: Counter, Labels: []string{"file", "result"}, Help: "Files of settings that were read again after they had changed; result is ok or failed."},
 	{Name: certificateExpiry, Type: Gauge, Help: "When the TLS certificate that is served expires, as seconds since 1970; 0 without TLS."},
+	{Name: journalRecorded, Type: Counter, Help: "Valued houses that were noted for the journal."},
+	{Name: journalWritten, Type: Counter, Help: "Valued houses that were brought to PostgreSQL; after a restart those of the process before too."},
+	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped), refused (by PostgreSQL) or lost (in memory at the end)."},
+	{Name: journalWaiting, Type: Gauge, Help: "Valued houses that wait to be brought to PostgreSQL."},
+	{Name: outcomeError, Type: Histogram, Labels: []string{"version"}, Buckets: percent, Help: "How far predictions were from what houses sold for, in percent of the sale price, as outcomes come in; version other is of those beyond the first 50."},
 	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
@@ -135,6 +146,11 @@ type Metrics struct {
 	authFailures        *prometheus.CounterVec
 	fileReloads         *prometheus.CounterVec
 	httpDuration        *prometheus.HistogramVec
+	journalRecorded     prometheus.Counter
+	journalWritten      prometheus.Counter
+	journalDropped      *prometheus.CounterVec
+	journalWaiting      prometheus.Gauge
+	outcomeError        *prometheus.HistogramVec
 }
 
 // NewMetrics makes the metrics of the table, and those of Go and the
@@ -180,6 +196,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		authFailures:        counter(authFailures),
 		fileReloads:         counter(fileReloads),
 		httpDuration:        histogram(httpDuration),
+		journalRecorded:     counter(journalRecorded).WithLabelValues(),
+		journalWritten:      counter(journalWritten).WithLabelValues(),
+		journalDropped:      counter(journalDropped),
+		journalWaiting:      gauge(journalWaiting).WithLabelValues(),
+		outcomeError:        histogram(outcomeError),
 	}
 }
 

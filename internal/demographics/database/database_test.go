@@ -20,6 +20,7 @@ import (
 	"housing/internal/demographics/database"
 	"housing/internal/house"
 	"housing/internal/store"
+	"housing/internal/store/schema"
 	"housing/internal/store/storetest"
 )
 
@@ -60,7 +61,7 @@ func TestTwentyProcessesMigrateAnEmptyDatabaseAtOnce(t *testing.T) {
 	failed := make(chan error, 20)
 	for range 20 {
 		pool := open(t, server.URL)
-		group.Go(func() { failed <- database.Migrate(ctx, pool) })
+		group.Go(func() { failed <- schema.Migrate(ctx, pool) })
 	}
 	group.Wait()
 	for range 20 {
@@ -111,7 +112,7 @@ func TestAServiceThatMayOnlyRead(t *testing.T) {
 			t.Fatal("it does not say that it may not migrate")
 		}
 	}
-	if err := database.Migrate(ctx, pool); err != nil {
+	if err := schema.Migrate(ctx, pool); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := database.Import(ctx, pool, table(t, 10, 1), database.ImportOptions{}); err != nil {
@@ -140,7 +141,7 @@ func TestImport(t *testing.T) {
 	t.Parallel()
 	server := storetest.NewPostgres(t)
 	pool, ctx := open(t, server.URL), context.Background()
-	if err := database.Migrate(ctx, pool); err != nil {
+	if err := schema.Migrate(ctx, pool); err != nil {
 		t.Fatal(err)
 	}
 	options := database.ImportOptions{FileName: "a.csv", SHA256: "00", By: "tester", MaxChange: database.MaxChange}
@@ -260,7 +261,7 @@ func TestAServiceFollowsTheDatabase(t *testing.T) {
 	}
 	bring := func(table *demographics.Table) {
 		t.Helper()
-		if err := database.Migrate(ctx, pool); err != nil {
+		if err := schema.Migrate(ctx, pool); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := database.Import(ctx, pool, table, database.ImportOptions{MaxChange: 1}); err != nil {
@@ -311,7 +312,7 @@ func TestAServiceReadsOnFromTheReplica(t *testing.T) {
 	t.Parallel()
 	primary := storetest.NewPostgres(t)
 	pool, ctx := open(t, primary.URL), context.Background()
-	if err := database.Migrate(ctx, pool); err != nil {
+	if err := schema.Migrate(ctx, pool); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := database.Import(ctx, pool, table(t, 10, 1), database.ImportOptions{}); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"housing/internal/demographics"
 	"housing/internal/store"
+	"housing/internal/store/schema"
 )
 
 // Times of a Watcher.
@@ -139,7 +140,7 @@ func (w *Watcher) migrate(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateLimit)
 	defer cancel()
-	if err := Migrate(ctx, w.Store.Primary()); err != nil {
+	if err := schema.Migrate(ctx, w.Store.Primary()); err != nil {
 		return store.Explain(w.Store.Primary(), err)
 	}
 	w.migrated = true

@@ -1,4 +1,8 @@
-package database
+// Package schema brings the tables of the service in PostgreSQL up to date.
+// They stand in one row of migrations, whatever room reads them, so that one
+// number says what a database has. A migration that was released never
+// changes; what is wrong with one the next mends.
+package schema
 
 import (
 	"context"

@@ -1,0 +1,39 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Dropped is why a record is lost for the journal.
+type Dropped string
+
+// The reasons. There are no others, as they label a metric.
+const (
+	DroppedFull    Dropped = "full"
+	DroppedExpired Dropped = "expired"
+	DroppedClock   Dropped = "clock"
+	DroppedTorn    Dropped = "torn"
+	DroppedRefused Dropped = "refused"
+	DroppedLost    Dropped = "lost"
+)
+
+// Journal holds the metrics of the journal, looked up once.
+type Journal struct {
+	Recorded, Written prometheus.Counter
+	Waiting           prometheus.Gauge
+	dropped           *prometheus.CounterVec
+}
+
+// Journal returns the metrics of the journal.
+func (m *Metrics) Journal() Journal {
+	return Journal{m.journalRecorded, m.journalWritten, m.journalWaiting, m.journalDropped}
+}
+
+// Dropped returns the count of records that are lost for a reason.
+func (j *Journal) Dropped(why Dropped) prometheus.Counter {
+	return j.dropped.WithLabelValues(string(why))
+}
+
+// OutcomeError returns the histogram of the errors of a version, in percent.
+// The caller bounds the versions.
+func (m *Metrics) OutcomeError(version string) prometheus.Observer {
+	return m.outcomeError.WithLabelValues(version)
+}
