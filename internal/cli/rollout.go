@@ -4,10 +4,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"housing/internal/config"
 	"housing/internal/registry"
 	"housing/internal/rollout"
 )
@@ -80,12 +84,13 @@ func printPlan(out io.Writer, plan rollout.Plan, asJSON bool) error {
 
 type rolloutStatusCommand struct {
 	registryFlags
+	config.Fleet
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help shows an example.
 func (*rolloutStatusCommand) Help() string {
-	return "Shows the traffic plan, and who changed it when, from what and why.\n\nExample:\n\n    housing rollout status --model-dir s3://models/kc"
+	return "Shows the traffic plan, who changed it when, from what and why, and what each replica serves where PROMETHEUS_URL or REPLICAS says how to see them.\n\nExample:\n\n    housing rollout status --replicas http://housing:8000 --model-dir s3://models/kc"
 }
 
 // shownHistory is how many changes are printed; --json has all.
@@ -106,12 +111,25 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	from, err := source(&c.Fleet)
+	if err != nil {
+		return err
+	}
+	var replicas []rollout.Replica
+	if from != nil {
+		samples, err := from.Read(p.ctx)
+		if err != nil {
+			return err
+		}
+		replicas = rollout.ReplicasOf(samples)
+	}
 	if c.JSON {
 		status := struct {
-			Plan    jsontext.Value    `json:"plan"`
-			Source  string            `json:"source"` // plan, the file VERSION, or none
-			History []registry.Change `json:"history"`
-		}{Source: planSource(state), History: state.PlanHistory}
+			Plan     jsontext.Value    `json:"plan"`
+			Source   string            `json:"source"` // plan, the file VERSION, or none
+			History  []registry.Change `json:"history"`
+			Replicas []rollout.Replica `json:"replicas,omitempty"`
+		}{Source: planSource(state), History: state.PlanHistory, Replicas: replicas}
 		if plan != (rollout.Plan{}) {
 			if status.Plan, err = plan.Text(); err != nil {
 				return err
@@ -125,6 +143,9 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	if source := planSource(state); source != "plan" {
 		fmt.Fprintf(p.stderr, "No plan was set; the primary is that of: %s.\n", source)
 	}
+	if err := printReplicas(p.stdout, replicas); err != nil {
+		return err
+	}
 	if len(state.PlanHistory) == 0 {
 		return nil
 	}
@@ -132,6 +153,23 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	fmt.Fprintln(w, "\nWHEN\tWHO\tWHAT\tWHY")
 	for _, h := range state.PlanHistory[:min(shownHistory, len(state.PlanHistory))] {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.When.Format("2006-01-02 15:04:05"), h.Who, h.What, orDash(h.Why))
+	}
+	return w.Flush()
+}
+
+// printReplicas prints what each replica serves.
+func printReplicas(out io.Writer, replicas []rollout.Replica) error {
+	if len(replicas) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nREPLICA\tRUNS\tSHARES")
+	for _, r := range replicas {
+		var shares []string
+		for _, version := range slices.Sorted(maps.Keys(r.Shares)) {
+			shares = append(shares, fmt.Sprintf("%s %g %%", version, 100*r.Shares[version]))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Address, strings.Join(r.Models, ", "), strings.Join(shares, ", "))
 	}
 	return w.Flush()
 }
@@ -148,6 +186,7 @@ func planSource(state registry.State) string {
 
 type rolloutStartCommand struct {
 	planFlags
+	guardFlags
 	Version string          `arg:"" help:"Version or alias of the candidate."`
 	Mode    rollout.Mode    `default:"canary" enum:"blue-green,canary,ab,shadow" help:"blue-green, canary, ab or shadow. Default: canary."`
 	Percent rollout.Percent `default:"0" placeholder:"P" help:"Share of callers (in shadow, of requests) for the candidate, to 0.01. Default: 0."`
@@ -155,11 +194,14 @@ type rolloutStartCommand struct {
 
 // Help shows examples.
 func (*rolloutStartCommand) Help() string {
-	return "Puts a candidate beside the primary. Who asks for it by the header canary: true gets it from then on; a share of the callers does as soon as it has one.\n\nExamples:\n\n    housing rollout start kc-3 --percent 1 --model-dir s3://models/kc\n    housing rollout start kc-3 --mode shadow --percent 100 --dry-run --model-dir s3://models/kc"
+	return "Puts a candidate beside the primary. Who asks for it by the header canary: true gets it from then on; a share of the callers does as soon as it has one. With --steps the command stays, watches what the replicas count, moves the share on and in the end promotes the candidate, or rolls it back at once. It can be killed at any moment: the plan stays as it is, and the same command goes on from there.\n\nExamples:\n\n    housing rollout start kc-3 --steps 1,5,25,50,100 --every 5m --prometheus-url http://prometheus:9090 --model-dir s3://models/kc\n    housing rollout start kc-3 --percent 1 --model-dir s3://models/kc\n    housing rollout start kc-3 --mode shadow --percent 100 --dry-run --model-dir s3://models/kc"
 }
 
 // Run starts the candidate.
 func (c *rolloutStartCommand) Run(p *program) error {
+	if c.guarded() {
+		return c.guard(p)
+	}
 	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
 		return plan.Start(resolve(c.Version), c.Mode, c.Percent, rand.Text())
 	}, func(next rollout.Plan) string {

@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, Transport: Transport{TLSMinVersion: tls.VersionTLS13}, MaxBodyBytes: 1 << 20, MaxRecords: 1000, MaxConnections: 4096, MaxInFlight: 8192,
-		ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Redis: redisDefaults, Limits: limitDefaults}
+		ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Redis: redisDefaults, Limits: limitDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -61,7 +61,7 @@ func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, MaxConnections: 4096, MaxInFlight: 8192, AllowAnonymous: true,
-		DemographicsCSV: "a.csv", Registry: Registry{ModelDir: "file:///models"}, ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
+		DemographicsCSV: "a.csv", Registry: Registry{ModelDir: "file:///models"}, ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
 		Redis: redisDefaults, Limits: limitDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)

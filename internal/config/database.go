@@ -1,7 +1,5 @@
 package config
 
-import "strings"
-
 // Database holds the settings of PostgreSQL.
 type Database struct {
 	DatabaseURL         Secret `setting:"" secret:"" name:"database-url" placeholder:"URL" help:"PostgreSQL that holds the demographics: postgres://user:password@host:5432/database. Default: none."`
@@ -10,13 +8,7 @@ type Database struct {
 
 // Replicas returns the URLs of the replicas.
 func (d *Database) Replicas() []string {
-	var urls []string
-	for url := range strings.SplitSeq(string(d.DatabaseReplicaURLs), ",") {
-		if url = strings.TrimSpace(url); url != "" {
-			urls = append(urls, url)
-		}
-	}
-	return urls
+	return splitList(string(d.DatabaseReplicaURLs))
 }
 
 // Check looks at the settings together. Its error is an [*Error].

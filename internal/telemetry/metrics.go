@@ -88,7 +88,7 @@ var table = []Spec{
 	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the newest of the running models took."},
 	{Name: modelLoadFailures, Type: Counter, Labels: []string{"reason"}, Help: "Models that could not be loaded or were refused."},
 	{Name: modelSwaps, Type: Counter, Help: "Times that another model became the primary."},
-	{Name: modelsSentBack, Type: Counter, Help: "Models that failed so often that another answers in their place."},
+	{Name: modelsSentBack, Type: Counter, Labels: []string{"model_version"}, Help: "Models that failed so often that another answers in their place."},
 	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for each model that is running."},
 	{Name: rolloutShare, Type: Gauge, Labels: []string{"role", "version"}, Help: "Share of callers, of 1, that the traffic plan sends to a version."},
 	{Name: shadowRequests, Type: Counter, Labels: []string{"result"}, Help: "Requests that were to be valued aside by a second model; result is valued, dropped or failed."},
@@ -120,7 +120,6 @@ func Table() []Spec { return append([]Spec(nil), table...) }
 type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
 	ModelSwaps          prometheus.Counter
-	ModelsSentBack      prometheus.Counter
 	HTTPInFlight        prometheus.Gauge
 	CertificateExpiry   prometheus.Gauge
 	ConnectionsRefused  prometheus.Counter
@@ -129,6 +128,7 @@ type Metrics struct {
 	cacheRequests       *prometheus.CounterVec
 	rateLimited         *prometheus.CounterVec
 	modelLoadFailures   *prometheus.CounterVec
+	modelsSentBack      *prometheus.CounterVec
 	modelInfo           *prometheus.GaugeVec
 	rolloutShare        *prometheus.GaugeVec
 	shadowRequests      *prometheus.CounterVec
@@ -170,7 +170,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
 		ModelSwaps:          counter(modelSwaps).WithLabelValues(),
-		ModelsSentBack:      counter(modelsSentBack).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
 		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
 		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
@@ -179,6 +178,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		cacheRequests:       counter(cacheRequests),
 		rateLimited:         counter(rateLimited),
 		modelLoadFailures:   counter(modelLoadFailures),
+		modelsSentBack:      counter(modelsSentBack),
 		modelInfo:           gauge(modelInfo),
 		rolloutShare:        gauge(rolloutShare),
 		shadowRequests:      counter(shadowRequests),
@@ -252,7 +252,7 @@ func (m *Metrics) Prediction(version, role string) Prediction {
 // versions come and go for as long as the service runs.
 func (m *Metrics) ForgetPrediction(version string) {
 	label := prometheus.Labels{"model_version": version}
-	for _, c := range []*prometheus.CounterVec{m.predictionRequests, m.predictionRecords, m.predictionPanics, m.predictionErrors, m.predictionRefused} {
+	for _, c := range []*prometheus.CounterVec{m.predictionRequests, m.predictionRecords, m.predictionPanics, m.predictionErrors, m.predictionRefused, m.modelsSentBack} {
 		c.DeletePartialMatch(label)
 	}
 	for _, h := range []*prometheus.HistogramVec{m.predictionDuration, m.predictedPrice, m.shadowDifference} {
@@ -272,6 +272,12 @@ func (m *Metrics) SetModels(digests map[string]string) {
 // ModelLoadFailure counts a model that could not be loaded; reason is one of
 // a few words.
 func (m *Metrics) ModelLoadFailure(reason string) { m.modelLoadFailures.WithLabelValues(reason).Inc() }
+
+// ModelSentBack returns the count of a version's being sent back, which is
+// shown from now on so that its growth can be seen.
+func (m *Metrics) ModelSentBack(version string) prometheus.Counter {
+	return m.modelsSentBack.WithLabelValues(version)
+}
 
 // Share is the part of the callers that a version answers in a role.
 type Share struct {

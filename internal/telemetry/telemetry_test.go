@@ -27,6 +27,7 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	m.AuthFailures("expired").Inc()
 	m.FileReload("jwt_secret", nil)
 	m.ModelLoadFailure("refused")
+	m.ModelSentBack("kc-2")
 	m.SetShares(Share{"kc-1", "primary", 1})
 	m.Shadow("valued")
 	m.ShadowDifference("kc-2").Observe(1.01)

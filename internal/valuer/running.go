@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"housing/internal/bundle"
 	"housing/internal/cache"
 	"housing/internal/demographics"
@@ -29,11 +31,12 @@ const (
 // loaded is a model that runs, and what is known of how.
 type loaded struct {
 	Model
-	roles    map[Role]*roleMetrics // never changed
-	users    atomic.Int64          // calls that use it, and one while it may be chosen; once 0, for ever
-	calls    atomic.Int64
-	faults   atomic.Int64 // calls in which it panicked or gave what is no price
-	sentBack atomic.Bool  // its faults were too many
+	roles     map[Role]*roleMetrics // never changed
+	users     atomic.Int64          // calls that use it, and one while it may be chosen; once 0, for ever
+	calls     atomic.Int64
+	faults    atomic.Int64 // calls in which it panicked or gave what is no price
+	sentBack  atomic.Bool  // its faults were too many
+	sentBacks prometheus.Counter
 }
 
 // roleMetrics are the metrics of a model in a role, which are not shown
@@ -189,6 +192,7 @@ func (v *Valuer) prepare(m Model) (*loaded, error) {
 	m.Since = time.Now().UTC()
 	l := &loaded{Model: m, roles: map[Role]*roleMetrics{Primary: {}, Candidate: {}, Asked: {}}}
 	l.users.Store(1)
+	l.sentBacks = v.metrics.ModelSentBack(m.Manifest.Version)
 	return l, nil
 }
 

@@ -174,7 +174,7 @@ func (v *Valuer) fault(r *running) {
 		return
 	}
 	v.log.Error("model_sent_back", "model_version", r.Manifest.Version, "faults", n)
-	v.metrics.ModelsSentBack.Inc()
+	r.sentBacks.Inc()
 	v.change.Lock()
 	defer v.change.Unlock()
 	v.show(v.set.Load())
