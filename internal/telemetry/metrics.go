@@ -65,8 +65,11 @@ const (
 )
 
 var (
-	byVersion     = []string{"model_version", "role"}
-	fastSeconds   = []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
+	byVersion = []string{"model_version", "role"}
+	// Half as much again each, so that a 95th percentile that grows by as much is
+	// seen.
+	fastSeconds = []float64{1e-5, 1.5e-5, 2.2e-5, 3.3e-5, 4.7e-5, 6.8e-5, 1e-4, 1.5e-4, 2.2e-4, 3.3e-4, 4.7e-4, 6.8e-4, 1e-3, 1.5e-3, 2.2e-3, 3.3e-3,
+		4.7e-3, 6.8e-3, 1e-2, 1.5e-2, 2.2e-2, 3.3e-2, 4.7e-2, 6.8e-2, 1e-1, 1.5e-1, 2.2e-1, 3.3e-1, 4.7e-1, 6.8e-1, 1}
 	requestSecond = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	// The prices grow by a sixth or so, evenly on a scale of logarithms, so that a
 	// median and a distribution can be read from them.
