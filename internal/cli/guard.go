@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -108,14 +107,20 @@ func (v *guardView) show(p rollout.Progress) {
 		}
 		return
 	}
-	text := fmt.Sprintf("%s  %s at %v %%  step %d of %d  ", p.Time.Format("15:04:05"), p.Candidate, p.Percent, p.Step, p.Steps)
+	at := p.Time.Format("15:04:05") + "  " + p.Candidate
+	text := fmt.Sprintf("%s at %v %%  step %d of %d  ", at, p.Percent, p.Step, p.Steps)
 	switch p.Event {
-	case "watching", "step":
+	case "promoted":
+		text = at + " is promoted"
+	case "rolled_back":
+		text = at + " is rolled back: " + p.Detail
+	case "step":
+		text += "begins"
+	case "watching":
 		text += fmt.Sprintf("%d replicas, %.0f requests beside %.0f, %.0f houses compared, evidence against it %.0f %%",
 			p.Replicas, p.Requests, p.Primary, p.Compared, 100*p.Evidence)
 	default:
-		text += strings.TrimSpace(strings.ReplaceAll(p.Event, "_", " ") + ": " + p.Detail)
-		text = strings.TrimSuffix(text, ":")
+		text += p.Event + ": " + p.Detail
 	}
 	changed := p.Event+p.Detail != v.last
 	v.last = p.Event + p.Detail

@@ -31,14 +31,17 @@ type pricedHouses struct {
 	prices map[string][]float64 // by version, two for each body
 }
 
-// priceHouses values houses with bundles, apart from any service.
-func priceHouses(t *testing.T, bundles map[string][]byte) pricedHouses {
+// priceHouses values a hundred houses with bundles, apart from any service.
+func priceHouses(t *testing.T, bundles map[string][]byte, change func(i int, h *house.House)) pricedHouses {
 	t.Helper()
 	p := pricedHouses{prices: map[string][]float64{}}
 	var houses []house.House
-	for i := range 40 {
+	for i := range 100 {
 		h := house.Example()
-		h.Values[house.SqftLiving] = float64(1000 + 50*i)
+		h.Values[house.SqftLiving] = float64(1000 + 20*i)
+		if change != nil {
+			change(i, &h)
+		}
 		houses = append(houses, h)
 	}
 	for i := 0; i < len(houses); i += 2 {
@@ -149,7 +152,7 @@ func TestSwapsFailNoRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	priced := priceHouses(t, bundles)
+	priced := priceHouses(t, bundles, nil)
 	// What is pushed and must never answer.
 	good := func(version string) []byte { return bundletest.Bytes(t, version, 3) }
 	bad := []struct {
