@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http/httptest"
 	"os"
@@ -148,6 +150,9 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 	broken := newAPI(t, func(s *setup) {
 		s.model.Pricer = pricer(func([]float64, []house.House) []float64 { panic("a mistake") })
 	})
+	journaled := newAPI(t, func(s *setup) { s.Journal = new(noted) })
+	failing := newAPI(t, func(s *setup) { s.Journal = &noted{fails: errors.New("a mistake")} })
+	cut := newAPI(t, func(s *setup) { s.Journal = &noted{fails: io.ErrUnexpectedEOF} })
 	exhausted := limited(t, 1, nil)
 	ask(exhausted, "POST", "/v1/predict", "{}")
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
@@ -173,18 +178,18 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 					t.Errorf("%s %s %s is %s, described is %s", method, path, status, kind, described)
 				}
 			}
-			for _, api := range []*API{a, without, broken, exhausted} {
+			for _, api := range []*API{a, without, broken, exhausted, journaled, failing, cut} {
 				reach(ask(api, method, path, example))
 			}
 			if media != "" {
-				reach(ask(a, method, path, "{"))
-				reach(ask(a, method, path, "{}"))
-				reach(ask(a, method, path, strings.Repeat(" ", 2<<20)))
-				reach(ask(a, method, path, example, "Content-Type", "text/csv"))
-				reach(ask(a, method, path+"?model_version=none", example))
+				reach(ask(journaled, method, path, "{"))
+				reach(ask(journaled, method, path, "{}"))
+				reach(ask(journaled, method, path, strings.Repeat(" ", 2<<20)))
+				reach(ask(journaled, method, path, example, "Content-Type", "text/csv"))
+				reach(ask(journaled, method, path+"?model_version=none", example))
 				slow := httptest.NewRequest(method, path, iotest.ErrReader(os.ErrDeadlineExceeded))
 				w := &deadlined{httptest.NewRecorder()}
-				a.Handler().ServeHTTP(w, slow)
+				journaled.Handler().ServeHTTP(w, slow)
 				reach(w.ResponseRecorder)
 			}
 			for status := range op.Responses {
@@ -202,9 +207,9 @@ type deadlined struct{ *httptest.ResponseRecorder }
 func (d *deadlined) SetWriteDeadline(time.Time) error { return nil }
 
 func TestTheExamplesAreTrue(t *testing.T) {
-	a := newAPI(t, nil)
+	a := newAPI(t, func(s *setup) { s.Journal = new(noted) })
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
-	for _, path := range []string{"/v1/predict", "/v1/predict-minimal"} {
+	for _, path := range []string{"/v1/predict", "/v1/predict-minimal", "/v1/outcomes"} {
 		op := d.Paths[path]["post"]
 		if w := ask(a, "POST", path, string(op.RequestBody.Content["application/json"].Example)); w.Code != 200 {
 			t.Errorf("%s: the example is answered %d: %s", path, w.Code, w.Body)
@@ -223,10 +228,11 @@ func TestTheExamplesAreTrue(t *testing.T) {
 }
 
 func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {
-	a := newAPI(t, nil)
+	a := newAPI(t, func(s *setup) { s.Journal = &noted{unmatched: []int{0}} })
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
 	for _, c := range []struct{ schema, method, path, body string }{
 		{"Prediction", "POST", "/v1/predict-minimal", strings.Replace(minimalBody, "98115", "00501", 1)},
+		{"Recorded", "POST", "/v1/outcomes", exampleOutcomes},
 		{"ModelInfo", "GET", "/v1/model-info", ""},
 		{"Health", "GET", "/health", ""},
 		{"Problem", "POST", "/v1/predict", `{"records":[]}`},
