@@ -145,6 +145,7 @@ func (j *Journal) keep(ctx context.Context) {
 		case <-adopt.C:
 			j.load()
 		case <-look.C:
+			j.drop(telemetry.DroppedTorn, j.spool.losses())
 			if n := j.dropped.Swap(0); n > 0 {
 				j.Log.Warn("journal_dropped", "records", n, "waiting", j.spool.held())
 			}
