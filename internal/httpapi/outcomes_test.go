@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/journal"
 )
@@ -165,4 +166,18 @@ func FuzzOutcomes(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOutcomesNeedAScopeOfTheirOwn(t *testing.T) {
+	kept := new(noted)
+	a, _, sign := newGuarded(t, func(s *setup) { s.Journal = kept })
+	for scopes, status := range map[auth.Scopes]int{auth.Predict | auth.ModelsWrite: 403, auth.Outcomes: 200} {
+		if w := ask(a, "POST", "/v1/outcomes", exampleOutcomes, "Authorization", "Bearer "+sign(goodClaims(scopes))); w.Code != status {
+			t.Errorf("%s: %d, want %d", scopes, w.Code, status)
+		}
+	}
+	ask(a, "POST", "/v1/predict", fullBody(1), "Authorization", "Bearer "+sign(goodClaims(auth.Predict)))
+	if len(kept.predictions) != 1 || len(kept.predictions[0].UserID) != 16 || kept.predictions[0].UserID != auth.UserHash(a.UserKey, goodClaims(0).User) {
+		t.Errorf("noted %+v, want the user as a hash", kept.predictions)
+	}
 }
