@@ -69,6 +69,9 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer database.stop()
 	database.start(p.ctx)
+	kept := c.openJournal(database, named, log)
+	kept.start(p.ctx)
+	defer kept.stop()
 	access, err := c.openAuth(p.getenv, named, log)
 	if err != nil {
 		return err
@@ -84,9 +87,10 @@ func (c *serveCommand) Run(p *program) (err error) {
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, access.dependencies),
+		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
-		Auth: access.verifier, UserKey: userKey(c.UserIDKey),
+		Journal: kept.noted(),
+		Auth:    access.verifier, UserKey: userKey(c.UserIDKey),
 		CORSOrigins: c.CORSAllowedOrigins.List(), MaxInFlight: int(c.MaxInFlight),
 	})
 	listener, err := listen("LISTEN", c.Listen)

@@ -29,6 +29,7 @@ type process struct {
 	client  *http.Client
 	command *exec.Cmd
 	ended   chan struct{} // closed when all of its log has been read
+	killed  bool
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -51,7 +52,7 @@ var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 func launch(t testing.TB, env map[string]string) *process {
 	t.Helper()
 	s := &process{t: t, client: client, command: exec.Command("housing", "serve"), ended: make(chan struct{})}
-	s.command.Env = []string{"PATH=" + os.Getenv("PATH"), "LISTEN=127.0.0.1:0"}
+	s.command.Env = []string{"PATH=" + os.Getenv("PATH"), "LISTEN=127.0.0.1:0", "TMPDIR=" + t.TempDir()}
 	for name, value := range env {
 		s.command.Env = append(s.command.Env, name+"="+value)
 	}
@@ -81,11 +82,21 @@ func launch(t testing.TB, env map[string]string) *process {
 	t.Cleanup(func() {
 		_ = s.command.Process.Signal(syscall.SIGTERM) // it may have ended
 		<-s.ended
-		if err := s.command.Wait(); err != nil {
+		if err := s.command.Wait(); err != nil && !s.killed {
 			t.Errorf("serve ended with %v:\n%s", err, s.logged())
 		}
 	})
 	return s
+}
+
+// kill ends the service at once, as kill -9 does.
+func (s *process) kill() {
+	s.t.Helper()
+	s.killed = true
+	if err := s.command.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	<-s.ended
 }
 
 // serving waits until the service says where it listens.

@@ -39,6 +39,8 @@ func read(args []string, pairs ...string) (*Serve, error) {
 
 var redisDefaults = Redis{ModelCacheTTL: Period(time.Hour), ResponseCache: CacheAuto, ResponseCacheTTL: Period(time.Minute)}
 
+var journalDefaults = Journal{JournalSpoolBytes: 64 << 20, JournalRetention: Retention(400 * day)}
+
 var limitDefaults = Limits{RateLimitCost: PerRequest, AuthFailureLimit: Rate{Requests: 60, Period: time.Minute, given: true}}
 
 func TestDefaults(t *testing.T) {
@@ -47,7 +49,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, Transport: Transport{TLSMinVersion: tls.VersionTLS13}, MaxBodyBytes: 1 << 20, MaxRecords: 1000, MaxConnections: 4096, MaxInFlight: 8192,
-		ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Redis: redisDefaults, Limits: limitDefaults}
+		ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -62,7 +64,7 @@ func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
 	}
 	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, MaxConnections: 4096, MaxInFlight: 8192, AllowAnonymous: true,
 		DemographicsCSV: "a.csv", Registry: Registry{ModelDir: "file:///models"}, ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
-		Redis: redisDefaults, Limits: limitDefaults}
+		Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}

@@ -2,7 +2,7 @@ package config
 
 // Database holds the settings of PostgreSQL.
 type Database struct {
-	DatabaseURL         Secret `setting:"" secret:"" name:"database-url" placeholder:"URL" help:"PostgreSQL that holds the demographics: postgres://user:password@host:5432/database. Default: none."`
+	DatabaseURL         Secret `setting:"" secret:"" name:"database-url" placeholder:"URL" help:"PostgreSQL that holds demographics, predictions and what houses sold for: postgres://user:password@host:5432/database. Default: none."`
 	DatabaseReplicaURLs Secret `setting:"" secret:"" name:"database-replica-urls" placeholder:"URLS" help:"Replicas of it to read from, with commas between. Default: none."`
 }
 

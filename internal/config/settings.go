@@ -12,6 +12,7 @@ type Serve struct {
 	Network
 	Transport
 	Database
+	Journal
 	Redis
 	Limits
 	Access
@@ -41,6 +42,9 @@ type Network struct {
 // Check looks at the settings together. Its error is an [*Error].
 func (s *Serve) Check() error {
 	if err := s.Database.Check(); err != nil {
+		return err
+	}
+	if err := s.Journal.Check(string(s.DatabaseURL)); err != nil {
 		return err
 	}
 	if err := s.Redis.Check(); err != nil {

@@ -90,11 +90,9 @@ func (d *Decoder) open(text []byte, file bool) *reader {
 		now = d.Now
 	}
 	r.Decoder, r.file, r.year = d, file, now().UTC().Year()
-	r.skipped, r.index, r.faults = 0, 0, InvalidError{}
-	if bytes.HasPrefix(text, byteOrderMark) {
-		r.skipped = len(byteOrderMark)
-	}
-	r.source = *bytes.NewBuffer(text[r.skipped:]) // jsontext reads a bytes.Buffer in place
+	r.index, r.faults = 0, InvalidError{}
+	text, r.skipped = WithoutMark(text)
+	r.source = *bytes.NewBuffer(text) // jsontext reads a bytes.Buffer in place
 	r.json.Reset(&r.source)
 	return r
 }

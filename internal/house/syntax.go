@@ -10,21 +10,32 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// WithoutMark returns a text without a byte order mark before it, and how many
+// bytes that took.
+func WithoutMark(text []byte) (rest []byte, skipped int) {
+	rest = bytes.TrimPrefix(text, byteOrderMark)
+	return rest, len(text) - len(rest)
+}
+
 // end checks that nothing stands after what was read.
-func (r *reader) end() error {
-	unread := r.json.UnreadBuffer()
+func (r *reader) end() error { return CheckEnd(&r.json, r.skipped) }
+
+// CheckEnd returns a [*SyntaxError] if more stands in a text after what was
+// read of it; skipped bytes before it were not given to the decoder.
+func CheckEnd(json *jsontext.Decoder, skipped int) error {
+	unread := json.UnreadBuffer()
 	rest := bytes.TrimLeft(unread, " \t\r\n")
 	if len(rest) == 0 {
 		return nil
 	}
-	offset := r.json.InputOffset() + int64(len(unread)-len(rest)+r.skipped)
+	offset := json.InputOffset() + int64(len(unread)-len(rest)+skipped)
 	return &SyntaxError{Offset: offset, Message: "there is more after the end of the JSON"}
 }
 
 // verdict turns what ended a reading into the error to report.
 func (r *reader) verdict(err error, empty string) error {
 	if err != nil && err != errTooMany {
-		return r.syntaxError(err, empty)
+		return NewSyntaxError(err, r.skipped, empty)
 	}
 	if r.faults.Total > 0 {
 		invalid := r.faults
@@ -33,8 +44,10 @@ func (r *reader) verdict(err error, empty string) error {
 	return nil
 }
 
-// syntaxError puts an error of the JSON reader in words for people.
-func (r *reader) syntaxError(err error, empty string) error {
+// NewSyntaxError puts an error of a JSON decoder in words for people; skipped
+// bytes before the text were not given to it, and empty says that there was
+// nothing.
+func NewSyntaxError(err error, skipped int, empty string) error {
 	var ready *SyntaxError
 	if errors.As(err, &ready) {
 		return ready
@@ -46,7 +59,7 @@ func (r *reader) syntaxError(err error, empty string) error {
 	if !errors.As(err, &syntactic) || syntactic.Err == nil {
 		return &SyntaxError{Message: "it cannot be read"}
 	}
-	e := &SyntaxError{Offset: syntactic.ByteOffset + int64(r.skipped)}
+	e := &SyntaxError{Offset: syntactic.ByteOffset + int64(skipped)}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		e.Message = "it ends too early"

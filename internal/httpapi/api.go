@@ -36,6 +36,7 @@ type Options struct {
 	UserKey      []byte              // of the hashes that stand for users in logs; nil is a random one
 	CORSOrigins  []string            // whose pages may read answers; "*" is every one
 	Dependencies []*store.Dependency // systems outside that the settings ask for
+	Journal      Journal             // of predictions and outcomes; nil keeps none
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now
 

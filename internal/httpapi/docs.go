@@ -148,6 +148,9 @@ const problemSample = `{
 }`
 
 func pageFields(b *bodyDoc, year int) []pageField {
+	if b.outcomes {
+		return outcomeFieldsOfPage()
+	}
 	var fields []pageField
 	for _, s := range house.Fields() {
 		if !b.allowed.Has(s.Field) {
@@ -213,6 +216,6 @@ func jsonName(tag string) string {
 // ExampleCurl returns a command that asks the service at an address for the
 // price of a house, to be pasted into a shell.
 func ExampleCurl(address string) string {
-	body := exampleBody(&bodyDoc{"MinimalHouse", house.MinimalFields, house.MinimalFields})
+	body := exampleBody(&bodyDoc{allowed: house.MinimalFields})
 	return fmt.Sprintf("curl -s http://%s/v1/predict-minimal -H 'Content-Type: application/json' -d '%s'", address, body)
 }

@@ -23,6 +23,7 @@ type Prediction struct {
 	FeatureCount     int       `json:"feature_count" doc:"How many features the model computes of a house."`
 	ProcessingTimeMS float64   `json:"processing_time_ms" doc:"Time from the end of the request's header to the answer, in milliseconds."`
 	Warnings         []Warning `json:"warnings,omitempty" nullable:"false" doc:"What is to be known of some prices; absent when there is nothing."`
+	PredictionID     string    `json:"prediction_id,omitempty" doc:"Names the prediction, to tell by POST /v1/outcomes what its houses sold for; absent where no journal is kept."`
 }
 
 // Warning is what is to be known of the price of one house.
@@ -96,7 +97,7 @@ const (
 )
 
 // optional are the systems outside that the service can do without.
-var optional = []string{"jwks", "postgresql", "redis", "registry"}
+var optional = []string{"journal", "jwks", "postgresql", "redis", "registry"}
 
 func (a *API) health(x *exchange, _ *http.Request) error {
 	h := Health{

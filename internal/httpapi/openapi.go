@@ -18,6 +18,7 @@ import (
 
 	"housing/internal/buildinfo"
 	"housing/internal/house"
+	"housing/internal/journal"
 	"housing/internal/valuer"
 )
 
@@ -157,6 +158,10 @@ func (a *API) describe() *huma.OpenAPI {
 
 func (a *API) describeBody(op *huma.Operation, schemas map[string]*huma.Schema, b *bodyDoc, year int) {
 	const prefix = "#/components/schemas/"
+	if b.outcomes {
+		a.describeOutcomes(op, schemas)
+		return
+	}
 	schemas[b.schema] = &huma.Schema{Extensions: house.Schema(b.required, b.allowed, year)}
 	one, most := 1, a.MaxRecords
 	request := b.schema + "Request"
@@ -196,7 +201,7 @@ func pathParameters(path string) (names []string) {
 func answerHeaders(r *route) map[string]*huma.Param {
 	text := &huma.Schema{Type: "string"}
 	headers := map[string]*huma.Param{"X-Request-ID": {Description: "Names the request.", Schema: text}}
-	if r != nil && (r.body != nil || r.id == "modelInfo") {
+	if r != nil && (r.body != nil && !r.body.outcomes || r.id == "modelInfo") {
 		headers["X-Model-Version"] = &huma.Param{Description: "Version of the model that answered.", Schema: text}
 	}
 	return headers
@@ -225,8 +230,10 @@ func errorHelp(status int) string {
 		return "The body is not application/json in UTF-8, or has a Content-Encoding."
 	case http.StatusUnprocessableEntity:
 		return "The body is JSON but breaks the schema; errors lists every fault, the first 100 of them."
+	case http.StatusNotImplemented:
+		return "The service keeps no journal, as it has no PostgreSQL."
 	case http.StatusServiceUnavailable:
-		return "There is no model, too much to do, or the service is stopping; Retry-After says when to try again."
+		return "There is no model or no PostgreSQL that it needs, too much to do, or the service is stopping; Retry-After says when to try again."
 	}
 	return "Something went wrong here; the request ID finds it in the log."
 }
@@ -244,6 +251,9 @@ func exampleHouse(b *bodyDoc) house.House {
 
 // exampleBody returns a body that can be sent as it is.
 func exampleBody(b *bodyDoc) []byte {
+	if b.outcomes {
+		return []byte(exampleOutcomes)
+	}
 	h := exampleHouse(b)
 	return append(house.AppendJSON([]byte(`{"records":[`), &h), "]}"...)
 }
@@ -251,13 +261,20 @@ func exampleBody(b *bodyDoc) []byte {
 // exampleAnswer returns what the running model answers to exampleBody, or
 // null where it cannot.
 func (a *API) exampleAnswer(b *bodyDoc) []byte {
+	if b.outcomes {
+		return []byte(exampleRecorded)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	answer, err := a.Valuer.Value(ctx, nil, []house.House{exampleHouse(b)}, valuer.Choice{})
 	if err != nil {
 		return []byte("null")
 	}
-	return bytes.TrimSpace(appendAnswer(nil, &answer, 200*time.Microsecond))
+	text := appendAnswer(nil, &answer, 200*time.Microsecond)
+	if a.Journal != nil {
+		text = appendPredictionID(text, journal.NewID(time.Unix(exampleTime, 0)))
+	}
+	return bytes.TrimSpace(text)
 }
 
 // downgradeSchemas finishes what the library's step down to OpenAPI 3.0

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http/httptest"
 	"net/netip"
@@ -164,6 +166,9 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	planned.Journal = new(noted)
+	failing := newAPI(t, func(s *setup) { s.Journal = &noted{fails: errors.New("a mistake")} })
+	cut := newAPI(t, func(s *setup) { s.Journal = &noted{fails: io.ErrUnexpectedEOF} })
 	exhausted := limited(t, 1, nil)
 	ask(exhausted, "POST", "/v1/predict", "{}")
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
@@ -189,7 +194,7 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 					t.Errorf("%s %s %s is %s, described is %s", method, path, status, kind, described)
 				}
 			}
-			for _, api := range []*API{a, without, broken, exhausted} {
+			for _, api := range []*API{a, without, broken, exhausted, failing, cut} {
 				reach(ask(api, method, path, example))
 			}
 			for _, api := range []*API{planned.API, away.API, damaged.API} {
@@ -224,9 +229,9 @@ type deadlined struct{ *httptest.ResponseRecorder }
 func (d *deadlined) SetWriteDeadline(time.Time) error { return nil }
 
 func TestTheExamplesAreTrue(t *testing.T) {
-	a := newAPI(t, nil)
+	a := newAPI(t, func(s *setup) { s.Journal = new(noted) })
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
-	for _, path := range []string{"/v1/predict", "/v1/predict-minimal"} {
+	for _, path := range []string{"/v1/predict", "/v1/predict-minimal", "/v1/outcomes"} {
 		op := d.Paths[path]["post"]
 		if w := ask(a, "POST", path, string(op.RequestBody.Content["application/json"].Example)); w.Code != 200 {
 			t.Errorf("%s: the example is answered %d: %s", path, w.Code, w.Body)
@@ -245,10 +250,11 @@ func TestTheExamplesAreTrue(t *testing.T) {
 }
 
 func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {
-	a := newAPI(t, nil)
+	a := newAPI(t, func(s *setup) { s.Journal = &noted{unmatched: []int{0}} })
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
 	for _, c := range []struct{ schema, method, path, body string }{
 		{"Prediction", "POST", "/v1/predict-minimal", strings.Replace(minimalBody, "98115", "00501", 1)},
+		{"Recorded", "POST", "/v1/outcomes", exampleOutcomes},
 		{"ModelInfo", "GET", "/v1/model-info", ""},
 		{"Health", "GET", "/health", ""},
 		{"Problem", "POST", "/v1/predict", `{"records":[]}`},

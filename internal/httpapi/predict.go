@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"housing/internal/house"
+	"housing/internal/journal"
 	"housing/internal/valuer"
 )
 
@@ -21,6 +22,7 @@ type workspace struct {
 	houses []house.House
 	prices []float64
 	out    []byte
+	noted  journal.Prediction
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
@@ -51,6 +53,7 @@ func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error
 		took := a.Now().Sub(x.started)
 		a.logPrediction(x, &answer, took)
 		w.out = appendAnswer(w.out[:0], &answer, took)
+		a.note(w, x, r, &answer)
 		x.Header()["X-Model-Version"] = []string{answer.Version}
 		x.answer(http.StatusOK, valueJSON, w.out)
 		if a.Traffic != nil {

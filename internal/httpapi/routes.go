@@ -27,10 +27,11 @@ type operation struct {
 // headerDoc describes a header of a request.
 type headerDoc struct{ name, description string }
 
-// bodyDoc describes a body of houses.
+// bodyDoc describes a body of houses, or of outcomes.
 type bodyDoc struct {
 	schema            string // name of the record's schema
 	required, allowed house.Set
+	outcomes          bool
 }
 
 const (
@@ -48,20 +49,32 @@ var predictErrors = []int{
 // registryErrors are the statuses of what asks the registry.
 var registryErrors = []int{http.StatusServiceUnavailable}
 
+// outcomesErrors are the statuses with which outcomes can fail.
+var outcomesErrors = []int{
+	http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusNotImplemented, http.StatusServiceUnavailable,
+}
+
 // table returns every route of the service in the order of the documents.
 func (a *API) table() []route {
 	return []route{
 		{method: "POST", path: "/v1/predict", scope: auth.Predict, handle: a.predict(&a.full), operation: operation{
 			id: "predict", tag: "Prices", summary: "Price houses",
 			description: "Prices one house or many. Eight fields are required; one of the others that is left out is unknown, not zero. All faults of a request are reported at once.",
-			body:        &bodyDoc{"House", house.RequiredFields, house.AllFields},
+			body:        &bodyDoc{schema: "House", required: house.RequiredFields, allowed: house.AllFields},
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
 		}},
 		{method: "POST", path: "/v1/predict-minimal", scope: auth.Predict, handle: a.predict(&a.minimal), operation: operation{
 			id: "predictMinimal", tag: "Prices", summary: "Price houses from four fields",
 			description: "The same from bedrooms, bathrooms, living space and zipcode alone. The rest is unknown to the model, so prices are less exact.",
-			body:        &bodyDoc{"MinimalHouse", house.MinimalFields, house.MinimalFields},
+			body:        &bodyDoc{schema: "MinimalHouse", required: house.MinimalFields, allowed: house.MinimalFields},
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
+		}},
+		{method: "POST", path: "/v1/outcomes", scope: auth.Outcomes, handle: a.outcomes, operation: operation{
+			id: "outcomes", tag: "Outcomes", summary: "Tell what valued houses sold for",
+			description: "Takes up to 10,000 sales, all or none. The same again changes nothing, so that a request that failed can be sent again; another price or day for the same house replaces the one before.",
+			body:        &bodyDoc{outcomes: true},
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Recorded](), errors: outcomesErrors,
 		}},
 		{method: "GET", path: "/v1/model-info", scope: auth.Predict, handle: a.modelInfo, operation: operation{
 			id: "modelInfo", tag: "Model", summary: "The model that answers",

@@ -121,7 +121,7 @@ func (j *Journal) Run(ctx context.Context) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastShip)
 	defer cancel()
 	for err := error(nil); err == nil && j.spool.held() > 0; {
-		err = j.shipBatch(last)
+		_, err = j.shipBatch(last)
 	}
 	lost, err := j.spool.close()
 	j.drop(telemetry.DroppedLost, lost)
@@ -145,6 +145,7 @@ func (j *Journal) keep(ctx context.Context) {
 		case <-adopt.C:
 			j.load()
 		case <-look.C:
+			j.drop(telemetry.DroppedTorn, j.spool.losses())
 			if n := j.dropped.Swap(0); n > 0 {
 				j.Log.Warn("journal_dropped", "records", n, "waiting", j.spool.held())
 			}
@@ -180,7 +181,7 @@ func (j *Journal) load() {
 // ship brings batches to PostgreSQL until ctx ends.
 func (j *Journal) ship(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := j.shipBatch(ctx)
+		records, err := j.shipBatch(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -191,8 +192,8 @@ func (j *Journal) ship(ctx context.Context) {
 			if j.full.Load() {
 				err = errors.Join(store.ErrFull, err)
 			}
-		case j.spool.held() > 0:
-			wait = 0
+		case records >= batchRecords: // there is more
+			wait = time.Millisecond
 		}
 		if err == nil {
 			j.full.Store(false)

@@ -73,6 +73,9 @@ func newFileSegment(path string, size int) (s *segment, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
+	// Each page is written to now, as the first write to a page may wait for
+	// the disk.
+	clear(data)
 	s = &segment{data: data, path: path, unmap: unmap}
 	s.begin()
 	return s, nil

@@ -19,19 +19,19 @@ import (
 // shipBatch brings one batch to PostgreSQL; without one it sees to the schema
 // alone. A batch whose commit was in doubt is brought again: its rows are
 // there once, as their key comes with them.
-func (j *Journal) shipBatch(ctx context.Context) error {
+func (j *Journal) shipBatch(ctx context.Context) (records int, err error) {
 	if err := j.begin(ctx); err != nil {
-		return store.Explain(j.Pool, err)
+		return 0, store.Explain(j.Pool, err)
 	}
 	b, ok := j.spool.take(batchRecords)
 	if !ok {
-		return nil
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, shipTimeout)
 	defer cancel()
 	dropped, err := j.write(ctx, b.predictions)
 	if err != nil {
-		return store.Explain(j.Pool, err)
+		return 0, store.Explain(j.Pool, err)
 	}
 	j.spool.done(b)
 	written := b.records
@@ -41,7 +41,7 @@ func (j *Journal) shipBatch(ctx context.Context) error {
 	}
 	j.metrics.Written.Add(float64(written))
 	j.drop(telemetry.DroppedTorn, b.torn)
-	return nil
+	return b.records, nil
 }
 
 // begin makes the schema and this month's partitions, once.

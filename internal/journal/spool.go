@@ -32,6 +32,7 @@ type spool struct {
 	bytes    int64      // of all of these
 	memory   int64      // of those that are no files
 	waiting  int        // records
+	lost     int        // records that were in files that fault, since losses was called
 	closed   bool
 }
 
@@ -107,7 +108,16 @@ func (s *spool) ask() {
 func (s *spool) forget(lost *segment) {
 	s.segments = slices.DeleteFunc(s.segments, func(o *segment) bool { return o == lost })
 	s.waiting -= lost.records
+	s.lost += lost.records
 	s.bytes -= int64(len(lost.data))
+}
+
+// losses returns how many records were lost with files since the last call.
+func (s *spool) losses() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, s.lost = s.lost, 0
+	return n
 }
 
 // prepare clears segments that are used and makes spares. An error is of a
@@ -263,8 +273,8 @@ func (s *spool) take(most int) (b batch, ok bool) {
 	if fault != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		b = batch{torn: b.segment.records, segment: b.segment}
 		s.forget(b.segment)
+		b = batch{segment: b.segment}
 	}
 	return b, true
 }

@@ -295,7 +295,7 @@ func TestATornSegment(t *testing.T) {
 	if n := s.add(some(1)); n != 0 {
 		t.Errorf("a file without room took %d", n)
 	}
-	if n := s.add(some(1)); n != 1 || s.held() != 1 {
+	if n := s.add(some(1)); n != 1 || s.held() != 1 || s.losses() != 1 {
 		t.Errorf("the segment after it took %d, holds %d", n, s.held())
 	}
 	if _, err := s.close(); err != nil {
