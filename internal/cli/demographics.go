@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -57,7 +55,7 @@ func (c *importCommand) Run(p *program) error {
 			}
 		}
 		diff, err = database.Import(ctx, pool, table, database.ImportOptions{
-			FileName: file.Name, SHA256: file.SHA256, By: userName(), MaxChange: c.MaxChange, Force: c.Force, DryRun: c.DryRun,
+			FileName: file.Name, SHA256: file.SHA256, By: who(), MaxChange: c.MaxChange, Force: c.Force, DryRun: c.DryRun,
 		})
 		return err
 	})
@@ -142,12 +140,4 @@ func onPrimary(p *program, d *config.Database, do func(context.Context, *pgxpool
 	ctx, cancel := context.WithTimeout(p.ctx, databaseTimeout)
 	defer cancel()
 	return interrupted(p.ctx, store.Explain(pool, do(ctx, pool)))
-}
-
-// userName returns who runs the program, for the history.
-func userName() string {
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return fmt.Sprintf("uid %d", os.Getuid())
 }
