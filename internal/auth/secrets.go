@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -29,10 +28,12 @@ type Secrets struct {
 // ParseSecrets reads secrets, one a line. Its error tells nothing of them.
 func ParseSecrets(text string) (*Secrets, error) {
 	s := new(Secrets)
-	return s, s.set(text)
+	return s, s.Set(text)
 }
 
-func (s *Secrets) set(text string) error {
+// Set takes other secrets, one a line, from the next token on. An error leaves
+// those of before in place, and tells nothing of either.
+func (s *Secrets) Set(text string) error {
 	var all [][]byte
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
@@ -51,39 +52,6 @@ func (s *Secrets) set(text string) error {
 	}
 	s.now.Store(&all)
 	return nil
-}
-
-// Follow reads the secrets again and again until ctx ends and takes new ones
-// up. Secrets that cannot be used leave those of before in place. Each change,
-// and each new failure, is told by report.
-func (s *Secrets) Follow(ctx context.Context, every time.Duration, read func() (string, error), report func(error)) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	var last, failed string
-	first := true
-	for {
-		text, err := read()
-		switch {
-		case err == nil && !first && text == last:
-			failed = ""
-		case err == nil:
-			changed := !first
-			first, last = false, text
-			if err = s.set(text); err == nil && changed {
-				failed = ""
-				report(nil)
-			}
-		}
-		if err != nil && err.Error() != failed {
-			failed = err.Error()
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // verify checks the signature with every secret, whichever fits, so that the

@@ -1,12 +1,8 @@
 package auth
 
 import (
-	"context"
-	"errors"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -25,53 +21,32 @@ func TestSecretsThatAreNotTaken(t *testing.T) {
 }
 
 func TestSecretsAreReplacedWithoutATokenRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		text, broken := secret, error(nil)
-		change := func(to string, err error) { mu.Lock(); defer mu.Unlock(); text, broken = to, err }
-		secrets, err := ParseSecrets(secret)
-		if err != nil {
-			t.Fatal(err)
+	secrets, err := ParseSecrets(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := New(Options{Secrets: secrets, Now: func() time.Time { return now }})
+	for _, step := range []struct {
+		name, text string
+		taken      bool
+		good       map[string]bool
+	}{
+		{"before", secret, true, map[string]bool{secret: true, otherSecret: false}},
+		{"both", otherSecret + "\n" + secret, true, map[string]bool{secret: true, otherSecret: true}},
+		{"after", otherSecret, true, map[string]bool{secret: false, otherSecret: true}},
+		{"broken", "short", false, map[string]bool{otherSecret: true}},
+		{"gone", "", false, map[string]bool{otherSecret: true}},
+		{"back", secret, true, map[string]bool{secret: true, otherSecret: false}},
+	} {
+		if err := secrets.Set(step.text); (err == nil) != step.taken {
+			t.Errorf("%s: %v", step.name, err)
 		}
-		var reports []error
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			secrets.Follow(ctx, time.Second, func() (string, error) { mu.Lock(); defer mu.Unlock(); return text, broken },
-				func(err error) { reports = append(reports, err) })
-		}()
-		v := New(Options{Secrets: secrets, Now: func() time.Time { return now }})
-		good := func(what string, wanted map[string]bool) {
-			t.Helper()
-			time.Sleep(2 * time.Second)
-			for s, want := range wanted {
-				if _, err := v.Verify(ctx, sign("HS256", []byte(s), claimsOf())); (err == nil) != want {
-					t.Errorf("%s: %v", what, err)
-				}
+		for s, want := range step.good {
+			if _, err := v.Verify(t.Context(), sign("HS256", []byte(s), claimsOf())); (err == nil) != want {
+				t.Errorf("%s: %v", step.name, err)
 			}
 		}
-		good("before", map[string]bool{secret: true, otherSecret: false})
-		change(otherSecret+"\n"+secret, nil)
-		good("both", map[string]bool{secret: true, otherSecret: true})
-		change(otherSecret, nil)
-		good("after", map[string]bool{secret: false, otherSecret: true})
-		change("short", nil)
-		good("broken", map[string]bool{otherSecret: true})
-		change("", errors.New("the file is gone"))
-		good("gone", map[string]bool{otherSecret: true})
-		change(secret, nil)
-		good("back", map[string]bool{secret: true, otherSecret: false})
-		stop()
-		<-done
-		var told []bool
-		for _, err := range reports {
-			told = append(told, err == nil)
-		}
-		if want := []bool{true, true, false, false, true}; len(told) != len(want) {
-			t.Errorf("reported %v", reports)
-		}
-	})
+	}
 }
 
 func TestSignedTokensAreGood(t *testing.T) {

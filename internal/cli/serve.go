@@ -44,7 +44,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 
 	metrics := prometheus.NewRegistry()
 	named := telemetry.NewMetrics(metrics)
-	redis, err := c.openRedis(named, log)
+	files := &followed{files: p.files, metrics: named, log: log}
+	redis, err := c.openRedis(files, named, log)
 	if err != nil {
 		return err
 	}
@@ -76,23 +77,24 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if c.ResponseCache == config.CacheAuto {
 		redis.choose(model.Measure(house.Example()))
 	}
-	database, err := c.openDatabase(v, named, log)
+	database, err := c.openDatabase(v, files, named, log)
 	if err != nil {
 		return err
 	}
 	defer database.stop()
 	database.start(p.ctx)
-	access, err := c.openAuth(p.getenv, named, log)
+	access, err := c.openAuth(files, named, log)
 	if err != nil {
 		return err
 	}
 	defer access.stop()
-	secure, followCertificate, err := c.openTLS(named, log)
+	access.start(p.ctx)
+	secure, err := c.openTLS(files, named)
 	if err != nil {
 		return err
 	}
-	access.tasks = append(access.tasks, followCertificate)
-	access.start(p.ctx)
+	files.start(p.ctx)
+	defer files.stop() // before what it changes
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Metrics: named, Gatherer: metrics, Log: log,

@@ -46,7 +46,9 @@ func TestEveryChangeOfARegistryIsKeptAndTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, b := stat(t, r, "a").Digest, stat(t, r, "b").Digest
-		is := func(digest string, signed bool) string { return fmt.Sprintf(`{"sha256":%q,"signed":%t}`, digest, signed) }
+		is := func(digest string, signed bool) string {
+			return fmt.Sprintf(`{"sha256":%q,"signed":%t}`, digest, signed)
+		}
 		history, err := r.History(t.Context())
 		if err != nil {
 			t.Fatal(err)
