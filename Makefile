@@ -35,6 +35,10 @@ race: ## run the tests with the race detector (needs a C compiler), without the 
 faults: ## value houses for minutes while the database and Redis hang, die and come back
 	FAULTS=long go test -v -timeout 15m -count 1 -run TestNoRequestFails ./internal/cli
 
+.PHONY: floods
+floods: ## attack a service for minutes: slow connections, resets, headers, JSON, bombs; its memory has a bound
+	FLOODS=long go test -v -timeout 15m -count 1 -run DoNotHarmOthers ./internal/cli
+
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	@go list ./... | while read -r package; do \

@@ -1,6 +1,12 @@
 package auth
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"hash"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +51,94 @@ func TestSecretsAreReplacedWithoutATokenRefused(t *testing.T) {
 			if _, err := v.Verify(t.Context(), sign("HS256", []byte(s), claimsOf())); (err == nil) != want {
 				t.Errorf("%s: %v", step.name, err)
 			}
+		}
+	}
+}
+
+// TestTheTimeOfARefusalTellsNothing counts the work instead of measuring it:
+// it is the same whichever secret signed a token, or none, and wherever the
+// signature differs.
+func TestTheTimeOfARefusalTellsNothing(t *testing.T) {
+	all := make([]string, maxSecrets)
+	for i := range all {
+		all[i] = fmt.Sprintf("secret %d of this test, which is long", i)
+	}
+	secrets, err := ParseSecrets(strings.Join(all, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashed := 0
+	secrets.hash = func() hash.Hash { hashed++; return sha256.New() }
+	v := New(Options{Secrets: secrets, Now: func() time.Time { return now }})
+	work := func(token string) int {
+		hashed = 0
+		_, _ = v.Verify(t.Context(), token) // whether it is good is for other tests
+		return hashed
+	}
+	good := sign("HS256", []byte(all[0]), claimsOf())
+	want := work(good)
+	if want < maxSecrets {
+		t.Fatalf("%d hashes for %d secrets: not all are tried", want, maxSecrets)
+	}
+	for i, s := range append(all, otherSecret) {
+		if n := work(sign("HS256", []byte(s), claimsOf())); n != want {
+			t.Errorf("secret %d: %d hashes, want %d", i, n, want)
+		}
+	}
+	begin := strings.LastIndexByte(good, '.') + 1
+	for _, at := range []int{begin, begin + 20, len(good) - 2} {
+		other := []byte(good)
+		if other[at] = 'A'; good[at] == 'A' {
+			other[at] = 'B'
+		}
+		if n := work(string(other)); n != want {
+			t.Errorf("another signature at %d: %d hashes, want %d", at-begin, n, want)
+		}
+	}
+	if n := work(good[:begin] + "AAAA"); n != want {
+		t.Errorf("a short signature: %d hashes, want %d", n, want)
+	}
+}
+
+// TestSecretsAreComparedInConstantTime reads our own source: what compares
+// MACs is of crypto/subtle or hmac.Equal, and nothing leaves the loop early.
+func TestSecretsAreComparedInConstantTime(t *testing.T) {
+	for file, function := range map[string]string{"secrets.go": "verify", "../cache/seal.go": "open"} {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := false
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			called, ok := n.(*ast.SelectorExpr)
+			if of, named := (*ast.Ident)(nil), false; ok {
+				if of, named = called.X.(*ast.Ident); named && (of.Name == "bytes" || of.Name == "reflect" || of.Name == "slices") && called.Sel.Name != "Clone" {
+					t.Errorf("%s uses %s.%s", file, of.Name, called.Sel.Name)
+				}
+			}
+			declared, ok := n.(*ast.FuncDecl)
+			if !ok || declared.Name.Name != function {
+				return true
+			}
+			ast.Inspect(declared, func(n ast.Node) bool {
+				if called, ok := n.(*ast.SelectorExpr); ok {
+					compared = compared || called.Sel.Name == "ConstantTimeCompare" || called.Sel.Name == "Equal"
+				}
+				if loop, ok := n.(*ast.RangeStmt); ok {
+					ast.Inspect(loop.Body, func(n ast.Node) bool {
+						switch n.(type) {
+						case *ast.ReturnStmt, *ast.BranchStmt, *ast.IfStmt:
+							t.Errorf("%s: the loop of %s depends on what it compares", file, function)
+						}
+						return true
+					})
+				}
+				return true
+			})
+			return true
+		})
+		if !compared {
+			t.Errorf("%s: %s compares nothing in constant time", file, function)
 		}
 	}
 }

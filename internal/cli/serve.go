@@ -115,6 +115,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		}
 		facts = append(facts, "ops_address", server.Ops.Addr().String())
 	}
+	c.limitMemory(p.getenv)
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {
 		fmt.Fprintf(p.stderr, "\nTry it:\n\n  %s\n\nor open http://%s/docs\n\n",
