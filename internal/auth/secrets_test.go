@@ -176,3 +176,27 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+func FuzzSecrets(f *testing.F) {
+	for _, seed := range []string{secret, secret + "\n" + otherSecret, "\r\n" + secret + "\r\n", "short", "", strings.Repeat(secret+"\n", 9)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		secrets, err := ParseSecrets(text)
+		if err != nil {
+			if len(text) > 20 && strings.Contains(err.Error(), text) {
+				t.Errorf("the error tells the secret: %v", err)
+			}
+			return
+		}
+		all := *secrets.now.Load()
+		if len(all) == 0 || len(all) > maxSecrets {
+			t.Errorf("%d secrets", len(all))
+		}
+		for _, one := range all {
+			if len(one) < minSecret || strings.ContainsAny(string(one), "\n") {
+				t.Errorf("a secret of %d bytes was taken", len(one))
+			}
+		}
+	})
+}
