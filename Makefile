@@ -87,11 +87,11 @@ release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
 	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
 
 .PHONY: reproducible
-reproducible: ## build the same source in two folders and compare the bytes
+reproducible: ## build the same source in two folders, from nothing, and compare the bytes
 	rm -rf build/reproducible && mkdir -p build/reproducible/one build/reproducible/two/deeper
 	for copy in one two/deeper; do \
 	  git ls-files --cached --others --exclude-standard -z | tar --null -T - -cf - | tar -C build/reproducible/$$copy -xf - && \
-	  (cd build/reproducible/$$copy && $(RELEASE) -o housing.bin ./cmd/housing); \
+	  (cd build/reproducible/$$copy && GOCACHE=$(CURDIR)/build/reproducible/cache-$${copy%/*} $(RELEASE) -o housing.bin ./cmd/housing); \
 	done
 	cmp build/reproducible/one/housing.bin build/reproducible/two/deeper/housing.bin && echo 'both builds are the same bytes'
 	rm -rf build/reproducible
