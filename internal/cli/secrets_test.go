@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"housing/internal/certificate/certificatetest"
 	"housing/internal/store/storetest"
 )
 
@@ -229,4 +232,49 @@ func TestTheSecretOfTheResponseCacheIsReplaced(t *testing.T) {
 	if strings.Contains(s.logged(), "hunter2") {
 		t.Errorf("a secret is logged:\n%s", s.logged())
 	}
+}
+
+// TestTheFileOfClientAuthoritiesIsReadAgain lets the clients of another
+// authority in, without a restart.
+func TestTheFileOfClientAuthoritiesIsReadAgain(t *testing.T) {
+	t.Parallel()
+	dir, soon := t.TempDir(), time.Now().Add(time.Hour)
+	pair := certificatetest.Write(t, dir, "tls", 1, soon)
+	var clients []*http.Client
+	var texts []string
+	for i, name := range []string{"first", "second"} {
+		own := certificatetest.Write(t, dir, name, int64(i+2), soon)
+		text, err := os.ReadFile(own.Cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := tls.LoadX509KeyPair(own.Cert, own.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+		clients = append(clients, &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, Certificates: []tls.Certificate{loaded}}}})
+	}
+	file := newSecretFile(t, texts[0])
+	s := startService(t, map[string]string{"TLS_CERT_FILE": pair.Cert, "TLS_KEY_FILE": pair.Key, "TLS_CLIENT_CA_FILE": file.path})
+	check := func(what string, wants ...bool) {
+		t.Helper()
+		for i, want := range wants {
+			answer, err := clients[i].Get(strings.Replace(s.base, "http:", "https:", 1) + "/health")
+			if (err == nil) != want {
+				t.Errorf("%s: client %d: %v", what, i, err)
+			}
+			if err == nil {
+				answer.Body.Close()
+			}
+		}
+	}
+	check("at the start", true, false)
+	file.write("none")
+	s.untilLogged(`"certificate_reload_failed","variable":"TLS_CLIENT_CA"`, 1)
+	check("a broken file", true, false)
+	file.write(texts[1])
+	s.untilLogged(`"certificate_reloaded","variable":"TLS_CLIENT_CA"`, 1)
+	check("another file", false, true)
 }
