@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestFollow changes a text, breaks it, takes it away and brings it back.
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // held around says and gone
 		says, gone := "first", error(nil)
 		var applied, told []string
 		source := follow.Source{
-			Read: func() (string, error) { return says, gone },
+			Read: func() (string, error) { mu.Lock(); defer mu.Unlock(); return says, gone },
 			Apply: func(text string) error {
 				if text == "broken" {
 					return errors.New("cannot be used")
@@ -44,8 +46,9 @@ func TestFollow(t *testing.T) {
 			{"first", nil}, {"second", nil}, {"broken", nil}, {"broken", nil}, {"", errors.New("no such file")},
 			{"broken", nil}, {"second", nil}, {"", errors.New("no such file")}, {"third", nil}, {"broken", nil},
 		} {
-			synctest.Wait()
+			mu.Lock()
 			says, gone = step.says, step.gone
+			mu.Unlock()
 			time.Sleep(3 * time.Second)
 		}
 		stop()
