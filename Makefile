@@ -47,7 +47,7 @@ fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	  done; done
 
 .PHONY: schemathesis
-schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens; EXAMPLES=4000 for ten minutes
+schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens; EXAMPLES=2500 for six to ten minutes
 	test/schemathesis/run.sh
 
 .PHONY: bench
