@@ -35,6 +35,10 @@ race: ## run the tests with the race detector (needs a C compiler), without the 
 faults: ## value houses for minutes while the database and Redis hang, die and come back
 	FAULTS=long go test -v -timeout 15m -count 1 -run TestNoRequestFails ./internal/cli
 
+.PHONY: floods
+floods: ## attack a service for minutes: slow connections, resets, headers, JSON, bombs; its memory has a bound
+	FLOODS=long go test -v -timeout 15m -count 1 -run DoNotHarmOthers ./internal/cli
+
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	@go list ./... | while read -r package; do \
@@ -43,7 +47,7 @@ fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	  done; done
 
 .PHONY: schemathesis
-schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens
+schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens; EXAMPLES=2500 for six to ten minutes
 	test/schemathesis/run.sh
 
 .PHONY: bench
@@ -83,11 +87,11 @@ release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
 	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
 
 .PHONY: reproducible
-reproducible: ## build the same source in two folders and compare the bytes
+reproducible: ## build the same source in two folders, from nothing, and compare the bytes
 	rm -rf build/reproducible && mkdir -p build/reproducible/one build/reproducible/two/deeper
 	for copy in one two/deeper; do \
 	  git ls-files --cached --others --exclude-standard -z | tar --null -T - -cf - | tar -C build/reproducible/$$copy -xf - && \
-	  (cd build/reproducible/$$copy && $(RELEASE) -o housing.bin ./cmd/housing); \
+	  (cd build/reproducible/$$copy && GOCACHE=$(CURDIR)/build/reproducible/cache-$${copy%/*} $(RELEASE) -o housing.bin ./cmd/housing); \
 	done
 	cmp build/reproducible/one/housing.bin build/reproducible/two/deeper/housing.bin && echo 'both builds are the same bytes'
 	rm -rf build/reproducible

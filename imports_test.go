@@ -14,6 +14,7 @@ var rooms = []struct{ name, job string }{
 	{"httpapi", "routes, JSON in and out, problem errors, OpenAPI"},
 	{"auth", "who asks: bearer tokens"},
 	{"certificate", "the TLS certificate, loaded again when it changes"},
+	{"follow", "reads again what may change: secrets, certificates"},
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
 	{"rollout", "the traffic plan"},
@@ -36,7 +37,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "gbdt", "house", "sequential", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "follow", "gbdt", "house", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

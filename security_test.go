@@ -39,8 +39,11 @@ func TestEachTestThatTheThreatModelNamesExists(t *testing.T) {
 			t.Errorf("docs/security.md names %s, which does not exist", m[1])
 		}
 	}
-	threats, _, _ := strings.Cut(string(doc), "## OWASP")
-	for _, row := range regexp.MustCompile(`(?m)^\| [^-].*\|$`).FindAllString(threats, -1)[1:] {
+	threats, _, _ := strings.Cut(string(doc), "## Who changed what")
+	for _, row := range regexp.MustCompile(`(?m)^\| [^-].*\|$`).FindAllString(threats, -1) {
+		if strings.HasSuffix(row, "| test |") {
+			continue // the head of a table
+		}
 		if !strings.Contains(row, "`Test") {
 			t.Errorf("docs/security.md: no test holds %q", row)
 		}

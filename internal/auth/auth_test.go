@@ -8,8 +8,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -190,6 +192,7 @@ func hostileTokens() map[string]struct {
 		"PS256":                             {sign("PS256", k["RS256"], claimsOf(), "kid", "r"), Algorithm},
 		"HS256 by the RSA key's modulus":    {sign("HS256", rsaKey.N.Bytes(), claimsOf(), "kid", "r"), Signature},
 		"HS256 by the JWK's text":           {sign("HS256", []byte(b64(rsaKey.N.Bytes())), claimsOf()), Signature},
+		"HS256 by the RSA key in PEM":       {sign("HS256", pemOf(rsaKey), claimsOf(), "kid", "r"), Signature},
 		"HS256 by nothing":                  {sign("HS256", []byte{}, claimsOf()), Signature},
 		"HS256 by another secret":           {sign("HS256", []byte("a-secret-that-nobody-here-ever-heard-of"), claimsOf()), Signature},
 		"ES256 by the kid of the RSA key":   {sign("ES256", k["ES256"], claimsOf(), "kid", "r"), Signature},
@@ -253,6 +256,16 @@ func hostileTokens() map[string]struct {
 		"ES256 of zeros":                    {zeroSignature(), Signature},
 		"an RSA signature of another width": {b64([]byte(`{"alg":"RS256","kid":"r"}`)) + "." + b64([]byte(claims+"}")) + "." + b64(make([]byte, 5000)), Signature},
 	}
+}
+
+// pemOf returns a public key as a file of it holds it, which is what a
+// verifier that mistakes keys would take for the secret.
+func pemOf(key *rsa.PublicKey) []byte {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 // strayBits changes bits of the last character that stand for no byte.

@@ -46,7 +46,7 @@ type Prices struct {
 	memory *otter.Cache[Key, float64]
 	remote Remote
 	off    atomic.Bool
-	seal   seal
+	seal   atomic.Pointer[seal]
 	ttl    time.Duration
 	near   telemetry.Cache
 	far    telemetry.Cache
@@ -61,12 +61,22 @@ func NewPrices(o PricesOptions) (*Prices, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := newSeal(o.Secret)
+	p := &Prices{memory: memory, remote: o.Remote, ttl: o.TTL,
+		near: o.Metrics.Cache("prices_memory"), far: o.Metrics.Cache("prices_redis")}
+	return p, p.UseSecret(o.Secret)
+}
+
+// UseSecret seals prices with another secret from now on. Those that the old
+// one sealed are refused and replaced, and those in memory forgotten, as who
+// knew it may have made them.
+func (p *Prices) UseSecret(secret string) error {
+	sealed, err := newSeal(secret)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Prices{memory: memory, remote: o.Remote, seal: sealed, ttl: o.TTL,
-		near: o.Metrics.Cache("prices_memory"), far: o.Metrics.Cache("prices_redis")}, nil
+	p.seal.Store(&sealed)
+	p.memory.InvalidateAll()
+	return nil
 }
 
 // Close ends what the cache does aside.
@@ -171,7 +181,7 @@ func (p *Prices) load(ctx context.Context, keys []Key, indices []int, compute Co
 	for n, at := range absent {
 		prices[at] = computed[n]
 		key := keys[missing[n]]
-		entries[n] = store.Entry{Key: key.redisName(), Value: p.seal.close(key, computed[n])}
+		entries[n] = store.Entry{Key: key.redisName(), Value: p.seal.Load().close(key, computed[n])}
 	}
 	p.remote.SetAside(p.ttl, entries...)
 	return prices, nil
@@ -190,7 +200,7 @@ func (p *Prices) fetch(ctx context.Context, prices []float64, keys []Key, indice
 		values = make([][]byte, len(indices))
 	}
 	for n, i := range indices {
-		price, ok := p.seal.open(keys[i], values[n])
+		price, ok := p.seal.Load().open(keys[i], values[n])
 		switch {
 		case ok:
 			prices[n] = price

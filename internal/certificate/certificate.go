@@ -2,21 +2,19 @@
 // of files and loaded again when they change.
 //
 // A [Keeper] is asked for the certificate at each handshake, so that
-// connections that are open go on with the old one and none is dropped. It
-// looks at what the files hold, not at their times, as a Kubernetes ConfigMap
-// or Secret is swapped by a symbolic link. A pair that cannot be used leaves
-// the one of before in place.
+// connections that are open go on with the old one and none is dropped.
+// [Keeper.Read] and [Keeper.Set] are for what follows the files; a pair that
+// cannot be used leaves the one of before in place. [Clients] keeps the
+// certificates that sign those of clients.
 package certificate
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -27,40 +25,49 @@ const maxFile = 1 << 20
 // Keeper keeps a certificate. Make one with [Load].
 type Keeper struct {
 	certFile, keyFile string
+	text              string // what the files held when it was loaded
 	now               atomic.Pointer[tls.Certificate]
-	cert, key         []byte // what the files held when now was made
 }
 
 // Load reads a pair of files, both PEM.
 func Load(certFile, keyFile string) (*Keeper, error) {
 	k := &Keeper{certFile: certFile, keyFile: keyFile}
-	_, err := k.load()
-	return k, err
+	var err error
+	if k.text, err = k.Read(); err != nil {
+		return nil, err
+	}
+	return k, k.Set(k.text)
 }
 
-// load reads the files and says whether they brought a new certificate.
-func (k *Keeper) load() (changed bool, err error) {
-	cert, err := read(k.certFile)
+// between stands between the certificate and the key; PEM holds none.
+const between = "\x00"
+
+// Read returns what the files hold, for [Keeper.Set].
+func (k *Keeper) Read() (string, error) {
+	cert, err := Read(k.certFile)
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	key, err := read(k.keyFile)
+	key, err := Read(k.keyFile)
+	return cert + between + key, err
+}
+
+// Loaded returns what the files held when they were loaded.
+func (k *Keeper) Loaded() string { return k.text }
+
+// Set makes a certificate and its key those of the next handshakes. An error
+// leaves those of before in place.
+func (k *Keeper) Set(text string) error {
+	cert, key, _ := strings.Cut(text, between)
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
 	if err != nil {
-		return false, err
-	}
-	if bytes.Equal(cert, k.cert) && bytes.Equal(key, k.key) {
-		return false, nil
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return false, fmt.Errorf("read certificate %s and key %s: %w", k.certFile, k.keyFile, err)
+		return fmt.Errorf("read certificate %s and key %s: %w", k.certFile, k.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		return false, fmt.Errorf("read certificate %s: it expired at %s", k.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("read certificate %s: it expired at %s", k.certFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	k.cert, k.key = cert, key
 	k.now.Store(&pair)
-	return true, nil
+	return nil
 }
 
 // Get returns the certificate for a handshake; it is tls.Config's
@@ -70,49 +77,11 @@ func (k *Keeper) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.
 // NotAfter returns when the certificate expires.
 func (k *Keeper) NotAfter() time.Time { return k.now.Load().Leaf.NotAfter }
 
-// Follow looks at the files until ctx ends. Each new certificate, and each
-// new failure to read one, is told by report.
-func (k *Keeper) Follow(ctx context.Context, every time.Duration, report func(error)) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failed := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		changed, err := k.load()
-		switch {
-		case err == nil:
-			failed = ""
-			if changed {
-				report(nil)
-			}
-		case err.Error() != failed:
-			failed = err.Error()
-			report(err)
-		}
-	}
-}
-
-// Authorities reads the certificates that sign those of clients.
-func Authorities(file string) (*x509.CertPool, error) {
-	text, err := read(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("read certificates %s: there is none in it", file)
-	}
-	return pool, nil
-}
-
-func read(path string) ([]byte, error) {
+// Read returns what a file of certificates or with a key holds.
+func Read(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
@@ -120,7 +89,7 @@ func read(path string) ([]byte, error) {
 		err = errors.New("it is larger than 1 MiB")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return "", fmt.Errorf("read %s: %w", path, err)
 	}
-	return text, nil
+	return string(text), nil
 }

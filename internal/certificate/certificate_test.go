@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"housing/internal/certificate/certificatetest"
+	"housing/internal/follow"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,7 +55,7 @@ func TestTheSwapOfALink(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		k.Follow(ctx, time.Millisecond, func(err error) { reports <- err })
+		follow.Source{Read: k.Read, Apply: k.Set}.Follow(ctx, time.Millisecond, k.Loaded(), func(err error) { reports <- err })
 	}()
 	link("second")
 	if err := <-reports; err != nil || serial(t, k) != 2 {
@@ -98,10 +100,13 @@ func TestPairsThatAreNotTaken(t *testing.T) {
 			t.Errorf("want %q: %v", says, err)
 		}
 	}
-	if _, err := Authorities(good.Key); err == nil {
-		t.Error("a key is taken for an authority")
-	}
-	if _, err := Authorities(good.Cert); err != nil {
-		t.Error(err)
+	for file, want := range map[string]bool{good.Key: false, good.Cert: true} {
+		text, err := Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Require(&tls.Config{}, text); (err == nil) != want {
+			t.Errorf("%s for those that sign: %v", file, err)
+		}
 	}
 }

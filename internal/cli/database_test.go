@@ -55,8 +55,17 @@ func TestDemographicsGoIntoTheDatabaseAndBack(t *testing.T) {
 	if code != success || !strings.Contains(stdout, "+ 98000\n") || !strings.Contains(stderr, "Would import") {
 		t.Errorf("dry run: code %d, %s%s", code, stdout, stderr)
 	}
-	if code, _, stderr = run(t, env, "demographics", "import", write(good)); code != success || !strings.Contains(stderr, "5 areas added") {
+	code, _, stderr = run(t, env, "demographics", "import", write(good), "--why", "the census of 2020")
+	if code != success || !strings.Contains(stderr, "5 areas added") || !strings.Contains(stderr, `"msg":"audit"`) {
 		t.Fatalf("import: code %d, %s", code, stderr)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"", "the census of 2020"}, {"--json", `"who":`}, {"--import 1", "98000    -       {"}, {"--import 1 --json", `"changes"`},
+	} {
+		code, stdout, stderr := run(t, env, append([]string{"demographics", "history"}, strings.Fields(c.args)...)...)
+		if code != success || !strings.Contains(stdout, c.want) {
+			t.Errorf("history %s: code %d, %s%s; want %q", c.args, code, stdout, stderr, c.want)
+		}
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"a column missing", strings.Replace(good, "ppltn_qty", "people", 1), "figures.csv:1: "},

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -20,8 +18,9 @@ import (
 )
 
 type demographicsCommand struct {
-	Import importCommand `cmd:"" help:"Load a CSV file of census figures into PostgreSQL."`
-	Export exportCommand `cmd:"" help:"Write the census figures in PostgreSQL as a CSV file."`
+	Import  importCommand              `cmd:"" help:"Load a CSV file of census figures into PostgreSQL."`
+	Export  exportCommand              `cmd:"" help:"Write the census figures in PostgreSQL as a CSV file."`
+	History demographicsHistoryCommand `cmd:"" help:"Show who imported which census figures."`
 }
 
 // databaseTimeout bounds an import or an export.
@@ -32,6 +31,7 @@ type importCommand struct {
 	File      string  `arg:"" help:"CSV file of census figures by zipcode."`
 	MaxChange float64 `default:"0.2" placeholder:"SHARE" help:"Share of the areas that may change or go, 0 to 1. Default: 0.2."`
 	Force     bool    `help:"Bring the file in even if half of the areas are missing or more change than may."`
+	Why       string  `placeholder:"TEXT" help:"Reason, for the history."`
 	DryRun    bool    `help:"Show what would change, and change nothing."`
 	JSON      bool    `name:"json" help:"Print the difference as JSON."`
 }
@@ -58,7 +58,7 @@ func (c *importCommand) Run(p *program) error {
 			}
 		}
 		diff, err = database.Import(ctx, pool, table, database.ImportOptions{
-			FileName: file.Name, SHA256: file.SHA256, By: userName(), MaxChange: c.MaxChange, Force: c.Force, DryRun: c.DryRun,
+			FileName: file.Name, SHA256: file.SHA256, By: who(), Why: c.Why, Audit: p.auditLog(), MaxChange: c.MaxChange, Force: c.Force, DryRun: c.DryRun,
 		})
 		return err
 	})
@@ -143,12 +143,4 @@ func onPrimary(p *program, d *config.Database, do func(context.Context, *pgxpool
 	ctx, cancel := context.WithTimeout(p.ctx, databaseTimeout)
 	defer cancel()
 	return interrupted(p.ctx, store.Explain(pool, do(ctx, pool)))
-}
-
-// userName returns who runs the program, for the history.
-func userName() string {
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return fmt.Sprintf("uid %d", os.Getuid())
 }

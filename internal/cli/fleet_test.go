@@ -22,6 +22,9 @@ import (
 	"housing/internal/registry/registrytest"
 )
 
+// pushed says who pushes the models of a test.
+var pushed = registry.Change{When: time.Unix(1_400_000_000, 0), Who: "ann", What: "push"}
+
 // server is a program of another that a test runs.
 type server struct {
 	t       testing.TB
@@ -216,7 +219,7 @@ func startFleet(t *testing.T, perSecond int, settings map[string]string) *fleet 
 	defer r.Close()
 	bundles := fleetBundles(t)
 	for version, data := range bundles {
-		if _, err := r.Push(t.Context(), version, bytes.NewReader(data), nil); err != nil {
+		if _, err := r.Push(t.Context(), version, bytes.NewReader(data), nil, pushed); err != nil {
 			t.Fatal(err)
 		}
 	}

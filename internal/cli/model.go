@@ -17,6 +17,7 @@ type modelCommand struct {
 	Verify  modelVerifyCommand  `cmd:"" help:"Verify versions in a registry."`
 	Compare modelCompareCommand `cmd:"" help:"Compare two models on the same houses."`
 	Alias   modelAliasCommand   `cmd:"" help:"Let a name stand for a version."`
+	History modelHistoryCommand `cmd:"" help:"Show who pushed models and changed aliases."`
 }
 
 type modelShowCommand struct {

@@ -20,7 +20,7 @@ func (c *modelAliasCommand) Run(p *program) error {
 	if c.Remove == (c.Version != "") {
 		return &usageError{errors.New("want a version, or --remove")}
 	}
-	r, err := c.open(p.ctx)
+	r, err := c.openToChange(p)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (c *modelListCommand) Run(p *program) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tSHA256\tBYTES\tSIGNED\tROLE\tALIASES")
 	for _, l := range list {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", l.Version, orDash(l.Digest[:min(12, len(l.Digest))]), l.Size, yesNo(l.Signed), orDash(string(l.Role)), orDash(strings.Join(l.Aliases, ", ")))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", l.Version, orDash(short(l.Digest)), l.Size, yesNo(l.Signed), orDash(string(l.Role)), orDash(strings.Join(l.Aliases, ", ")))
 	}
 	return w.Flush()
 }

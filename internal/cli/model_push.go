@@ -43,7 +43,7 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 	if err := b.Close(); err != nil {
 		return err
 	}
-	r, err := c.open(p.ctx)
+	r, err := c.openToChange(p)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := r.Push(p.ctx, version, file, key)
+	info, err := r.Push(p.ctx, version, file, key, c.change("push "+version))
 	if err != nil {
 		return interrupted(p.ctx, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -30,6 +29,16 @@ func (f *registryFlags) open(ctx context.Context) (*registry.Registry, error) {
 		return nil, &config.Error{Source: "MODEL_DIR", Problem: err.Error()}
 	}
 	return r, nil
+}
+
+// openToChange opens the registry for a command that changes it: each change
+// leaves a line in the log.
+func (f *registryFlags) openToChange(p *program) (*registry.Registry, error) {
+	r, err := f.open(p.ctx)
+	if err == nil {
+		r.AuditTo(p.auditLog())
+	}
+	return r, err
 }
 
 // key returns the public key that bundles must be signed with, nil for none.
@@ -85,18 +94,6 @@ type changeFlags struct {
 // change returns the line of the history for what is done now.
 func (f *changeFlags) change(what string) registry.Change {
 	return registry.Change{When: time.Now(), Who: who(), What: what, Why: f.Why}
-}
-
-// who returns the person or machine that runs the program.
-func who() string {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }
 
 // setAlias lets an alias stand for a version.

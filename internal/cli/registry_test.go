@@ -83,6 +83,14 @@ func TestARegistryByTheCommandLine(t *testing.T) {
 		fails(failure, "nothing to roll back", "rollout", "rollback")
 		must("prices are off", "rollout", "status")
 
+		for _, want := range []string{"rollback to a", `{"primary":"b","previous":"a"}`, who()} {
+			must(want, "rollout", "history")
+		}
+		must(`"b"`, "model", "history", "b")
+		must("push a", "model", "history", "a")
+		must("push b", "model", "history")
+		fails(failure, "no such version", "model", "history", "c")
+
 		must("it stood for b", "model", "alias", "next", "a")
 		must("would stand for nothing", "model", "alias", "next", "--remove", "--dry-run")
 		must("stands for nothing", "model", "alias", "next", "--remove")
@@ -108,11 +116,81 @@ func TestARegistryByTheCommandLine(t *testing.T) {
 		checkJSON(t, place, "model", "list")
 		checkJSON(t, place, "model", "verify")
 		checkJSON(t, place, "rollout", "status")
+		checkJSON(t, place, "rollout", "history")
+		checkJSON(t, place, "model", "history")
 		checkJSON(t, place, "rollout", "set", "--primary", "b", "--dry-run")
 		checkJSON(t, place, "model", "push", path("a"))
 	}
 	t.Run("folder", func(t *testing.T) { lives(t, t.TempDir()) })
 	t.Run("s3", func(t *testing.T) { lives(t, registrytest.NewS3(t).Location("kc")) })
+}
+
+// TestEachCommandThatChangesARegistryLeavesALine reads what each of them tells
+// the log.
+func TestEachCommandThatChangesARegistryLeavesALine(t *testing.T) {
+	made := registryOf(t, map[string]uint64{"a": 1, "b": 2})
+	env := map[string]string{"MODEL_DIR": t.TempDir()}
+	type line struct {
+		Msg, Who, What, Where, Why string
+		Before, After              any
+	}
+	for _, c := range []struct {
+		args          string
+		what          string // "" for a command that changes nothing
+		before, after string // as JSON in part
+	}{
+		{"model push " + filepath.Join(made, "a", "bundle"), "push a", "null", `"signed":false`},
+		{"model push " + filepath.Join(made, "b", "bundle"), "push b", "null", `"signed":false`},
+		{"model push " + filepath.Join(made, "b", "bundle"), "", "", ""},
+		{"model alias next b --dry-run", "", "", ""},
+		{"model alias next b", "alias next", "null", `"b"`},
+		{"rollout set --primary a", "set primary a", "null", `{"primary":"a"}`},
+		{"rollout start next --percent 5 --dry-run", "", "", ""},
+		{"rollout start next --percent 5", "start b as canary at 5 %", `{"primary":"a"}`, `"candidate":"b"`},
+		{"rollout set --percent 50", "set b to 50 %", `"percent":5`, `"percent":50`},
+		{"rollout promote", "promote b", `"primary":"a"`, `"primary":"b"`},
+		{"rollout rollback", "rollback to a", `"primary":"b"`, `"primary":"a"`},
+		{"model alias next --remove", "alias next", `"b"`, "null"},
+		{"rollout status", "", "", ""},
+	} {
+		args := strings.Fields(c.args)
+		if c.what != "" {
+			args = append(args, "--why", "for the test")
+		}
+		code, _, stderr := run(t, env, args...)
+		if code != success {
+			t.Fatalf("%s: %s", c.args, stderr)
+		}
+		var told []line
+		for text := range strings.Lines(stderr) {
+			var l line
+			if json.Unmarshal([]byte(text), &l) == nil && l.Msg == "audit" {
+				told = append(told, l)
+			}
+		}
+		if c.what == "" {
+			if len(told) != 0 {
+				t.Errorf("%s changes nothing and tells %+v", c.args, told)
+			}
+			continue
+		}
+		if len(told) != 1 {
+			t.Errorf("%s: %d lines: %s", c.args, len(told), stderr)
+			continue
+		}
+		before, err := json.Marshal(told[0].Before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := json.Marshal(told[0].After)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := told[0]; l.What != c.what || l.Who != who() || l.Why != "for the test" || !strings.HasPrefix(l.Where, env["MODEL_DIR"]) ||
+			!strings.Contains(string(before), c.before) || !strings.Contains(string(after), c.after) {
+			t.Errorf("%s: told %+v, before %s, after %s", c.args, l, before, after)
+		}
+	}
 }
 
 // other returns the path of another bundle that calls itself a.
@@ -176,8 +254,8 @@ func TestModelCompare(t *testing.T) {
 }
 
 func TestHelpOfTheCommandsOnARegistry(t *testing.T) {
-	for _, command := range []string{"model list", "model show", "model push", "model pull", "model verify", "model compare", "model alias",
-		"rollout status", "rollout start", "rollout set", "rollout promote", "rollout rollback"} {
+	for _, command := range []string{"model list", "model show", "model push", "model pull", "model verify", "model compare", "model alias", "model history",
+		"rollout status", "rollout history", "rollout start", "rollout set", "rollout promote", "rollout rollback"} {
 		code, stdout, _ := run(t, nil, append(strings.Fields(command), "--help")...)
 		if code != success || !strings.Contains(stdout, "Example") || !strings.Contains(stdout, "housing "+command) || !strings.Contains(stdout, "($MODEL_DIR)") {
 			t.Errorf("%s: code %d\n%s", command, code, stdout)

@@ -18,6 +18,7 @@ import (
 
 type rolloutCommand struct {
 	Status   rolloutStatusCommand   `cmd:"" help:"Show the traffic plan and its history."`
+	History  rolloutHistoryCommand  `cmd:"" help:"Show who changed the traffic plan, from what to what."`
 	Start    rolloutStartCommand    `cmd:"" help:"Put a candidate beside the primary."`
 	Set      rolloutSetCommand      `cmd:"" help:"Change the share of the candidate, or the primary."`
 	Promote  rolloutPromoteCommand  `cmd:"" help:"Make the candidate the primary."`
@@ -31,34 +32,23 @@ type planFlags struct {
 	JSON bool `name:"json" help:"Print the plan as JSON."`
 }
 
-// step takes one step from the plan that is there; say says what it has
-// made.
-func (f *planFlags) step(p *program, take func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error), say func(next rollout.Plan) string) error {
-	r, err := f.open(p.ctx)
+// step takes one step from the plan that is there.
+func (f *planFlags) step(p *program, step rollout.Step) error {
+	r, err := f.openToChange(p)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	state, _, err := r.State(p.ctx, "")
-	if err != nil {
-		return err
-	}
-	plan, err := rollout.Of(state)
-	if err != nil {
-		return err
-	}
-	next, err := take(plan, state.Resolve)
-	if err != nil {
-		return fmt.Errorf("rollout: %w", err)
-	}
-	what := say(next)
+	var next rollout.Plan
 	if f.DryRun {
-		if err := rollout.Ready(p.ctx, r, next); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+		if next, err = rollout.Preview(p.ctx, r, step); err == nil {
+			fmt.Fprintln(p.stderr, "Nothing was changed. The plan would be:")
 		}
-		fmt.Fprintln(p.stderr, "Nothing was changed. The plan would be:")
-	} else if err := rollout.Save(p.ctx, r, state, next, f.change(what)); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	} else {
+		next, err = rollout.Change(p.ctx, r, step, f.change(""))
+	}
+	if err != nil {
+		return err
 	}
 	return printPlan(p.stdout, next, f.JSON)
 }
@@ -152,7 +142,7 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nWHEN\tWHO\tWHAT\tWHY")
 	for _, h := range state.PlanHistory[:min(shownHistory, len(state.PlanHistory))] {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.When.Format("2006-01-02 15:04:05"), h.Who, h.What, orDash(h.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.When.Format(historyTime), h.Who, h.What, orDash(h.Why))
 	}
 	return w.Flush()
 }
@@ -202,10 +192,9 @@ func (c *rolloutStartCommand) Run(p *program) error {
 	if c.guarded() {
 		return c.guard(p)
 	}
-	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
-		return plan.Start(resolve(c.Version), c.Mode, c.Percent, rand.Text())
-	}, func(next rollout.Plan) string {
-		return fmt.Sprintf("start %s as %s at %v %%", next.Candidate, next.Mode, next.Percent)
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, string, error) {
+		next, err := plan.Start(resolve(c.Version), c.Mode, c.Percent, rand.Text())
+		return next, fmt.Sprintf("start %s as %s at %v %%", next.Candidate, next.Mode, next.Percent), err
 	})
 }
 
@@ -222,13 +211,14 @@ func (*rolloutSetCommand) Help() string {
 
 // Run sets the share or the primary.
 func (c *rolloutSetCommand) Run(p *program) error {
-	if c.Percent != nil {
-		return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Set(*c.Percent) },
-			func(next rollout.Plan) string { return fmt.Sprintf("set %s to %v %%", next.Candidate, next.Percent) })
-	}
-	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
-		return plan.SetPrimary(resolve(c.Primary))
-	}, func(next rollout.Plan) string { return "set primary " + next.Primary })
+	return c.step(p, func(plan rollout.Plan, resolve func(string) string) (rollout.Plan, string, error) {
+		if c.Percent != nil {
+			next, err := plan.Set(*c.Percent)
+			return next, fmt.Sprintf("set %s to %v %%", next.Candidate, next.Percent), err
+		}
+		next, err := plan.SetPrimary(resolve(c.Primary))
+		return next, "set primary " + next.Primary, err
+	})
 }
 
 type rolloutPromoteCommand struct{ planFlags }
@@ -240,8 +230,10 @@ func (*rolloutPromoteCommand) Help() string {
 
 // Run promotes the candidate.
 func (c *rolloutPromoteCommand) Run(p *program) error {
-	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Promote() },
-		func(next rollout.Plan) string { return "promote " + next.Primary })
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, string, error) {
+		next, err := plan.Promote()
+		return next, "promote " + next.Primary, err
+	})
 }
 
 type rolloutRollbackCommand struct{ planFlags }
@@ -253,6 +245,8 @@ func (*rolloutRollbackCommand) Help() string {
 
 // Run rolls back.
 func (c *rolloutRollbackCommand) Run(p *program) error {
-	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, error) { return plan.Rollback() },
-		func(next rollout.Plan) string { return "rollback to " + next.Primary })
+	return c.step(p, func(plan rollout.Plan, _ func(string) string) (rollout.Plan, string, error) {
+		next, err := plan.Rollback()
+		return next, "rollback to " + next.Primary, err
+	})
 }

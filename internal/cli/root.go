@@ -40,6 +40,7 @@ type commands struct {
 type program struct {
 	ctx            context.Context // ends when the program is told to stop
 	getenv         config.Getenv
+	files          config.Files // that settings were read from
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -67,12 +68,13 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 		}
 	}()
 	var root commands
+	files := config.Files{}
 	parser, err := kong.New(&root,
 		kong.Name("housing"),
 		kong.Description("Values houses with a model trained on real sales."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.Resolvers(config.Resolver(getenv)),
+		kong.Resolvers(config.Resolver(getenv, files)),
 		kong.PostBuild(nameVariables),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
@@ -87,7 +89,7 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	if err != nil {
 		return exitCode(stderr, &usageError{err})
 	}
-	p := &program{ctx: ctx, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	p := &program{ctx: ctx, getenv: getenv, files: files, stdin: stdin, stdout: stdout, stderr: stderr}
 	return exitCode(stderr, parsed.Run(p))
 }
 

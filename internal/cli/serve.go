@@ -44,7 +44,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 
 	metrics := prometheus.NewRegistry()
 	named := telemetry.NewMetrics(metrics)
-	redis, err := c.openRedis(named, log)
+	files := &followed{files: p.files, metrics: named, log: log}
+	redis, err := c.openRedis(files, named, log)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err := models.start(p.ctx); err != nil {
 		return err
 	}
-	database, err := c.openDatabase(v, named, log)
+	database, err := c.openDatabase(v, files, named, log)
 	if err != nil {
 		return err
 	}
@@ -72,17 +73,18 @@ func (c *serveCommand) Run(p *program) (err error) {
 	kept := c.openJournal(database, named, log)
 	kept.start(p.ctx)
 	defer kept.stop()
-	access, err := c.openAuth(p.getenv, named, log)
+	access, err := c.openAuth(files, named, log)
 	if err != nil {
 		return err
 	}
 	defer access.stop()
-	secure, followCertificate, err := c.openTLS(named, log)
+	access.start(p.ctx)
+	secure, err := c.openTLS(files, named)
 	if err != nil {
 		return err
 	}
-	access.tasks = append(access.tasks, followCertificate)
-	access.start(p.ctx)
+	files.start(p.ctx)
+	defer files.stop() // before what it changes
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log,
@@ -107,6 +109,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		}
 		facts = append(facts, "ops_address", server.Ops.Addr().String())
 	}
+	c.limitMemory(p.getenv)
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {
 		fmt.Fprintf(p.stderr, "\nTry it:\n\n  %s\n\nor open http://%s/docs\n\n",

@@ -14,9 +14,6 @@ import (
 	"housing/internal/telemetry"
 )
 
-// secretPoll is how often a file with a secret is read again.
-const secretPoll = 3 * time.Second
-
 // servedAuth is how a service knows who asks: not at all, where the settings
 // name no keys.
 type servedAuth struct {
@@ -29,7 +26,7 @@ type servedAuth struct {
 
 // openAuth reads the secrets and prepares the fetching of keys; the issuer
 // need not answer yet.
-func (c *serveCommand) openAuth(getenv config.Getenv, metrics *telemetry.Metrics, log *slog.Logger) (*servedAuth, error) {
+func (c *serveCommand) openAuth(files *followed, metrics *telemetry.Metrics, log *slog.Logger) (*servedAuth, error) {
 	a := new(servedAuth)
 	if !c.Access.Configured() {
 		return a, nil
@@ -41,7 +38,7 @@ func (c *serveCommand) openAuth(getenv config.Getenv, metrics *telemetry.Metrics
 			return nil, err
 		}
 		options.Secrets = secrets
-		a.followSecret(c.JWTSecret, secrets, getenv, metrics, log)
+		files.secret("JWT_SECRET", c.JWTSecret, secrets.Set)
 	}
 	if c.JWTJWKSURL != "" {
 		dependency := store.NewDependency("jwks", metrics.DependencyUp("jwks"), log)
@@ -64,29 +61,6 @@ func parseSecrets(text config.Secret) (*auth.Secrets, error) {
 	return secrets, nil
 }
 
-// followSecret reads the secret again when its file changes, if it came from
-// one; a flag wins over the file.
-func (a *servedAuth) followSecret(now config.Secret, secrets *auth.Secrets, getenv config.Getenv, metrics *telemetry.Metrics, log *slog.Logger) {
-	const variable = "JWT_SECRET_FILE"
-	path, _ := getenv(variable)
-	if path == "" {
-		return
-	}
-	read := func() (string, error) { return config.ReadSecret(variable, path) }
-	if text, err := read(); err != nil || text != string(now) {
-		return
-	}
-	report := func(err error) {
-		metrics.FileReload("jwt_secret", err)
-		if err != nil {
-			log.Error("secret_reload_failed", "variable", variable, "error", err.Error())
-			return
-		}
-		log.Info("secret_reloaded", "variable", variable)
-	}
-	a.tasks = append(a.tasks, func(ctx context.Context) { secrets.Follow(ctx, secretPoll, read, report) })
-}
-
 // jwksTransport reaches the issuer, by a proxy if the environment names one.
 func jwksTransport() *http.Transport {
 	const most = 3 * time.Second
@@ -101,7 +75,7 @@ func jwksTransport() *http.Transport {
 	}
 }
 
-// start begins to follow secrets and keys.
+// start begins to follow the keys.
 func (a *servedAuth) start(ctx context.Context) {
 	ctx, a.end = context.WithCancel(ctx)
 	for _, task := range a.tasks {

@@ -34,7 +34,7 @@ type servedDatabase struct {
 
 // openDatabase connects to the database of the settings, which need not
 // answer yet.
-func (c *serveCommand) openDatabase(v *valuer.Valuer, metrics *telemetry.Metrics, log *slog.Logger) (*servedDatabase, error) {
+func (c *serveCommand) openDatabase(v *valuer.Valuer, files *followed, metrics *telemetry.Metrics, log *slog.Logger) (*servedDatabase, error) {
 	if c.DatabaseURL == "" {
 		return &servedDatabase{}, nil
 	}
@@ -57,6 +57,11 @@ func (c *serveCommand) openDatabase(v *valuer.Valuer, metrics *telemetry.Metrics
 		}
 		return nil, &config.Error{Source: source, Problem: err.Error()}
 	}
+	files.secret("DATABASE_URL", c.DatabaseURL, d.postgres.UsePrimary)
+	files.secret("DATABASE_REPLICA_URLS", c.DatabaseReplicaURLs, func(text string) error {
+		next := config.Database{DatabaseReplicaURLs: config.Secret(text)}
+		return d.postgres.UseReplicas(next.Replicas())
+	})
 	var once sync.Once
 	d.watcher = &database.Watcher{Store: d.postgres, Log: log, Apply: func(table *demographics.Table, version database.Version) {
 		digest := table.Digest()

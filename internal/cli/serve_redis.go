@@ -36,7 +36,7 @@ type servedRedis struct {
 
 // openRedis connects to the Redis of the settings, which need not answer yet,
 // and makes what uses it.
-func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (r *servedRedis, err error) {
+func (c *serveCommand) openRedis(files *followed, metrics *telemetry.Metrics, log *slog.Logger) (r *servedRedis, err error) {
 	r = &servedRedis{log: log}
 	if c.RedisURL != "" {
 		d := store.NewDependency("redis", metrics.DependencyUp("redis"), log)
@@ -61,7 +61,30 @@ func (c *serveCommand) openRedis(metrics *telemetry.Metrics, log *slog.Logger) (
 	if r.prices, err = c.openPrices(r.redis, metrics, log); err != nil {
 		return nil, err
 	}
+	c.followRedis(r, files)
 	return r, nil
+}
+
+// followRedis takes up another URL and another secret.
+func (c *serveCommand) followRedis(r *servedRedis, files *followed) {
+	if r.redis != nil {
+		files.secret("REDIS_URL", c.RedisURL, func(text string) error {
+			err := r.redis.Use(text)
+			if err == nil && r.prices != nil && c.ResponseCacheSecret == "" {
+				err = r.prices.UseSecret(r.redis.Password())
+			}
+			return err
+		})
+	}
+	if r.prices != nil {
+		files.secret("RESPONSE_CACHE_SECRET", c.ResponseCacheSecret, func(text string) error {
+			next := config.Redis{ResponseCacheSecret: config.Secret(text)}
+			if err := next.Check(); err != nil {
+				return err
+			}
+			return r.prices.UseSecret(text)
+		})
+	}
 }
 
 // newLimiter returns a limiter, or nil for a rate that limits nothing.

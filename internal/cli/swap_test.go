@@ -148,7 +148,7 @@ func TestSwapsFailNoRequest(t *testing.T) {
 	}
 	bundles := map[string][]byte{"a": bundletest.Bytes(t, "a", 1), "b": bundletest.Bytes(t, "b", 2)}
 	for version, data := range bundles {
-		if _, err := r.Push(t.Context(), version, bytes.NewReader(data), private); err != nil {
+		if _, err := r.Push(t.Context(), version, bytes.NewReader(data), private, pushed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestSwapsFailNoRequest(t *testing.T) {
 			key = nil
 		}
 		data := good(v.version)
-		if _, err := r.Push(t.Context(), v.version, bytes.NewReader(data), key); err != nil {
+		if _, err := r.Push(t.Context(), v.version, bytes.NewReader(data), key, pushed); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, v.version, "bundle"), v.damage(data), 0o644); err != nil {

@@ -27,7 +27,7 @@ func environment(pairs ...string) Getenv {
 // read reads settings as the command line does.
 func read(args []string, pairs ...string) (*Serve, error) {
 	var s Serve
-	parser, err := kong.New(&s, kong.Resolvers(Resolver(environment(pairs...))))
+	parser, err := kong.New(&s, kong.Resolvers(Resolver(environment(pairs...), Files{})))
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,18 @@ func EnvName(flag string) string { return strings.ToUpper(strings.ReplaceAll(fla
 // IsSetting says whether a flag may also be given in the environment.
 func IsSetting(flag *kong.Flag) bool { return flag.Tag.Has("setting") }
 
+// Files names, by variable such as DATABASE_URL, the files that secrets were
+// read from, and may be read from again.
+type Files map[string]string
+
+// Read returns what the file of a variable holds now.
+func (f Files) Read(variable string) (string, error) {
+	return ReadSecret(variable+fileSuffix, f[variable])
+}
+
 // Resolver gives the settings that are not set by a flag their value from
-// the environment.
-func Resolver(getenv Getenv) kong.Resolver {
+// the environment, and notes the files that it reads.
+func Resolver(getenv Getenv, files Files) kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		if !IsSetting(flag) {
 			return nil, nil
@@ -43,7 +52,7 @@ func Resolver(getenv Getenv) kong.Resolver {
 			if value, err = ReadSecret(name+fileSuffix, path); err != nil {
 				return nil, err
 			}
-			ok = true
+			ok, files[name] = true, path
 		}
 		if !ok || value == "" {
 			return nil, nil

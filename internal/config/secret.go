@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -21,8 +22,9 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// GoString hides the secret.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the secret from every verb. Without it, one that does not fit,
+// such as %d, would print the value to say so.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalText hides the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

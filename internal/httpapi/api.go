@@ -84,7 +84,7 @@ func New(o Options) *API {
 		l := o.Limiter.Limit
 		a.limitPolicy = []string{fmt.Sprintf(`"default";q=%d;w=%d`, l.Requests, seconds(l.Period))}
 	}
-	a.bodies.most = max(keptInFlight, 4*o.MaxBodyBytes)
+	a.bodies.most = BodyBudget(o.MaxBodyBytes)
 	a.inFlight.most = int64(o.MaxInFlight)
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)

@@ -50,6 +50,10 @@ func (c *counted) Close() error {
 // hold while they arrive; larger where one body may be so large.
 const keptInFlight = 64 << 20
 
+// BodyBudget returns the memory that large bodies of all requests together
+// may hold while they arrive, where each has maxBodyBytes at most.
+func BodyBudget(maxBodyBytes int64) int64 { return max(keptInFlight, 4*maxBodyBytes) }
+
 // budget is a number of something that requests share: bytes, or places.
 type budget struct {
 	most int64

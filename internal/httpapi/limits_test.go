@@ -6,11 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,78 +90,50 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 	}
 }
 
-// TestSlowConnectionsDoNotHarmOthers opens connections that send a byte a
-// second, of a header or of a body that is said to be large, and asks for
-// prices beside them. What a slow client holds is bounded by the time-outs of
-// a connection, tested in fake time by TestAClientThatSendsItsBodyTooSlowly;
-// here, no honest request may fail. Times are logged, and decide nothing.
-func TestSlowConnectionsDoNotHarmOthers(t *testing.T) {
-	slow, honest := 2000, 2000
-	if testing.Short() {
-		slow, honest = 200, 100
+func TestOneRequestTooManyInFlightIsRefused(t *testing.T) {
+	a := newAPI(t, func(s *setup) { s.MaxInFlight = 1 })
+	reading, release := io.Pipe()
+	done := make(chan int)
+	begun := make(chan struct{})
+	go func() {
+		r, _ := http.NewRequest("POST", "/v1/predict", signalled{reading, begun})
+		r.Header.Set("Content-Type", "application/json")
+		w := &nowhere{header: http.Header{}}
+		a.Handler().ServeHTTP(w, r)
+		done <- w.status
+	}()
+	<-begun
+	if w := ask(a, "POST", "/v1/predict", fullBody(1)); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a second: %d", w.Code)
 	}
-	a := newAPI(t, nil)
-	address := onSockets(t, a, 4096)
-	ctx, stop := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	defer func() { stop(); running.Wait() }()
-	var connected sync.WaitGroup
-	connected.Add(slow)
-	var held atomic.Int64
-	for i := range slow {
-		running.Go(func() {
-			dribble(ctx, t, address, i%2 == 0, connected.Done)
-			held.Add(1)
-		})
-	}
-	connected.Wait()
-
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	defer client.CloseIdleConnections()
-	var took []time.Duration
-	tick := time.NewTicker(5 * time.Millisecond) // 200 a second
-	defer tick.Stop()
-	for range honest {
-		<-tick.C
-		start := time.Now()
-		if _, err := post(client, "http://"+address+"/v1/predict", fullBody(1)); err != nil {
-			t.Fatal(err)
+	for _, path := range []string{"/health", "/livez", "/readyz", "/metrics"} {
+		if w := ask(a, "GET", path, ""); w.Code != http.StatusOK {
+			t.Errorf("%s meanwhile: %d", path, w.Code)
 		}
-		took = append(took, time.Since(start))
 	}
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	slices.Sort(took)
-	t.Logf("%d slow connections (%d cut meanwhile): p50 %v, p99 %v, heap %d MiB, all memory from the system %d MiB (both ends)",
-		slow, held.Load(), took[len(took)/2], took[len(took)*99/100], memory.HeapInuse>>20, memory.Sys>>20)
-	if memory.HeapInuse > 256<<20 {
-		t.Errorf("the heap has grown to %d bytes", memory.HeapInuse)
+	if _, err := io.WriteString(release, fullBody(1)); err != nil {
+		t.Fatal(err)
+	}
+	release.Close()
+	if status := <-done; status != http.StatusOK {
+		t.Errorf("the first: %d", status)
+	}
+	if w := ask(a, "POST", "/v1/predict", fullBody(1)); w.Code != http.StatusOK {
+		t.Errorf("after it: %d", w.Code)
 	}
 }
 
-// dribble sends a byte a second until it is cut or ctx ends.
-func dribble(ctx context.Context, t *testing.T, address string, header bool, connected func()) {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		connected()
-		t.Error(err)
-		return
+// signalled says when it is first read.
+type signalled struct {
+	io.Reader
+	begun chan struct{}
+}
+
+func (s signalled) Read(b []byte) (int, error) {
+	select {
+	case <-s.begun:
+	default:
+		close(s.begun)
 	}
-	defer conn.Close()
-	start := "POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
-	if !header {
-		start += "Content-Length: 1048576\r\n\r\n"
-	}
-	_, err = io.WriteString(conn, start)
-	connected()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_, err = io.WriteString(conn, "x")
-		}
-	}
+	return s.Reader.Read(b)
 }

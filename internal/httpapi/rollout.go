@@ -137,17 +137,20 @@ func (a *API) setRollout(x *exchange, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeLimit)
 	defer cancel()
-	made, err := rollout.Change(ctx, a.Traffic.Registry, tag, func(before rollout.Plan, resolve func(string) string) (rollout.Plan, error) {
+	made, err := rollout.Change(ctx, a.Traffic.Registry, func(now rollout.Plan, resolve func(string) string) (rollout.Plan, string, error) {
+		if tag != "" && tag != now.Tag() {
+			return now, "", rollout.ErrChanged
+		}
 		next.Primary = resolve(next.Primary)
 		if next.Candidate != "" {
 			next.Candidate = resolve(next.Candidate)
 		}
-		p, err := before.Replace(next, rand.Text())
+		p, err := now.Replace(next, rand.Text())
 		if err != nil {
-			return p, invalidPlan(err)
+			return p, "", invalidPlan(err)
 		}
-		return p, nil
-	}, registry.Change{When: a.Now(), Who: a.changer(x, r), What: "put plan", Why: change.Why})
+		return p, "put plan", nil
+	}, registry.Change{When: a.Now(), Who: a.changer(x, r), Why: change.Why})
 	if err != nil {
 		return a.registryProblem(err)
 	}
@@ -228,7 +231,7 @@ func (a *API) registryProblem(err error) error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.Is(err, rollout.ErrChanged) && errors.Is(err, registry.ErrConflict):
+	case errors.Is(err, registry.ErrConflict):
 		return problem(http.StatusConflict, rollout.ErrChanged.Error())
 	case errors.Is(err, rollout.ErrChanged):
 		return problem(http.StatusPreconditionFailed, rollout.ErrChanged.Error())

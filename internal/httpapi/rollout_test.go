@@ -37,7 +37,7 @@ func newPlanned(t testing.TB) planned {
 		t.Fatal(err)
 	}
 	for i, version := range []string{"kc-1", "kc-2"} {
-		if _, err := r.Push(t.Context(), version, bytes.NewReader(bundletest.Bytes(t, version, uint64(i+1))), nil); err != nil {
+		if _, err := r.Push(t.Context(), version, bytes.NewReader(bundletest.Bytes(t, version, uint64(i+1))), nil, registry.Change{When: time.Now(), Who: "ann", What: "push"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"housing/internal/certificate"
 	"housing/internal/certificate/certificatetest"
+	"housing/internal/follow"
 )
 
 // overTLS serves an API over TLS until the test ends.
@@ -93,6 +95,77 @@ func TestVersionsOfTLSAndHTTP(t *testing.T) {
 	}
 }
 
+// TestTheAuthoritiesOfClientsAreReplaced takes one out of use: its clients
+// are refused at their next handshake, in a resumed session too, and those of
+// the new one are let in. A broken text changes nothing.
+func TestTheAuthoritiesOfClientsAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	pair := certificatetest.Write(t, dir, "tls", 1, time.Now().Add(time.Hour))
+	keeper, err := certificate.Load(pair.Cert, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	var clients []*http.Client
+	for i, name := range []string{"old", "next"} {
+		own := certificatetest.Write(t, dir, name, int64(i+2), time.Now().Add(time.Hour))
+		text, err := certificate.Read(own.Cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+		clients = append(clients, trusting(t, []string{pair.Cert}, i == 0, func(config *tls.Config) {
+			loaded, err := tls.LoadX509KeyPair(own.Cert, own.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Certificates = []tls.Certificate{loaded}
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+		}))
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: keeper.Get}
+	required, err := certificate.Require(config, texts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := overTLS(t, config)
+	resumed := 0
+	check := func(what string, wants ...bool) {
+		t.Helper()
+		for i, want := range wants {
+			clients[i].CloseIdleConnections()
+			answer, err := clients[i].Get("https://" + address + "/health")
+			if (err == nil) != want {
+				t.Errorf("%s: client %d: %v", what, i, err)
+			}
+			if err == nil {
+				if answer.TLS.DidResume {
+					resumed++
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+			}
+		}
+	}
+	check("the old one", true, false)
+	check("the old one again", true, false)
+	if resumed == 0 {
+		t.Error("no session was resumed: the test tests less than it says")
+	}
+	if err := required.Set("no certificate"); err == nil {
+		t.Error("a text without a certificate is taken")
+	}
+	check("after a broken text", true, false)
+	if err := required.Set(texts[0] + texts[1]); err != nil {
+		t.Fatal(err)
+	}
+	check("both", true, true)
+	if err := required.Set(texts[1]); err != nil {
+		t.Fatal(err)
+	}
+	check("the new one", false, true)
+}
+
 func TestClientsNeedACertificateWhereItIsAsked(t *testing.T) {
 	dir := t.TempDir()
 	pair := certificatetest.Write(t, dir, "tls", 1, time.Now().Add(time.Hour))
@@ -102,11 +175,15 @@ func TestClientsNeedACertificateWhereItIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := certificate.Authorities(ours.Cert)
+	text, err := certificate.Read(ours.Cert)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := overTLS(t, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: keeper.Get, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: keeper.Get}
+	if _, err := certificate.Require(config, text); err != nil {
+		t.Fatal(err)
+	}
+	address := overTLS(t, config)
 	for name, c := range map[string]struct {
 		pair certificatetest.Pair
 		good bool
@@ -159,7 +236,7 @@ func TestTheCertificateIsSwappedUnderLoad(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
-		keeper.Follow(ctx, time.Millisecond, func(err error) {
+		follow.Source{Read: keeper.Read, Apply: keeper.Set}.Follow(ctx, time.Millisecond, keeper.Loaded(), func(err error) {
 			if err == nil { // halfway the pair does not fit
 				close(swapped)
 			}

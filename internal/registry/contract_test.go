@@ -99,7 +99,7 @@ var (
 
 func push(t *testing.T, r *registry.Registry, version string, data []byte, key ed25519.PrivateKey) registry.Info {
 	t.Helper()
-	info, err := r.Push(t.Context(), version, bytes.NewReader(data), key)
+	info, err := r.Push(t.Context(), version, bytes.NewReader(data), key, change("push "+version))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +157,13 @@ func TestVersionsNeverChange(t *testing.T) {
 		if again := push(t, r, "a", bytesA(), nil); again.Digest != first.Digest {
 			t.Errorf("the same bundle again: %+v", again)
 		}
-		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesOther()), nil); !errors.Is(err, registry.ErrExists) || registry.ReasonOf(err) != registry.Conflict {
+		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesOther()), nil, change("push")); !errors.Is(err, registry.ErrExists) || registry.ReasonOf(err) != registry.Conflict {
 			t.Errorf("another bundle of the same version: %v", err)
 		}
 		if signed := push(t, r, "a", bytesA(), testKey(1)); !signed.Signed {
 			t.Error("a signature could not be added")
 		}
-		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesA()), testKey(2)); !errors.Is(err, registry.ErrExists) {
+		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesA()), testKey(2), change("push a")); !errors.Is(err, registry.ErrExists) {
 			t.Errorf("a signature was replaced: %v", err)
 		}
 		var fetched bytes.Buffer
@@ -172,7 +172,7 @@ func TestVersionsNeverChange(t *testing.T) {
 		}
 		// A push that was cut off after its digest.
 		put("b/bundle.sha256", []byte(strings.Repeat("ab", 32)+"  bundle\n"))
-		if _, err := r.Push(t.Context(), "b", bytes.NewReader(bytesB()), nil); !errors.Is(err, registry.ErrExists) || !strings.Contains(err.Error(), "not finished") {
+		if _, err := r.Push(t.Context(), "b", bytes.NewReader(bytesB()), nil, change("push")); !errors.Is(err, registry.ErrExists) || !strings.Contains(err.Error(), "not finished") {
 			t.Errorf("a version that another has claimed: %v", err)
 		}
 		put("c/bundle.sha256", []byte(first.Digest+"  bundle\n"))
@@ -180,7 +180,7 @@ func TestVersionsNeverChange(t *testing.T) {
 			t.Error("a push that was cut off could not be completed")
 		}
 		for _, name := range []string{"VERSION", "rollout.json", "aliases.json", "../c"} {
-			if _, err := r.Push(t.Context(), name, bytes.NewReader(bytesA()), nil); err == nil {
+			if _, err := r.Push(t.Context(), name, bytes.NewReader(bytesA()), nil, change("push")); err == nil {
 				t.Errorf("pushed as %s", name)
 			}
 		}
@@ -199,7 +199,7 @@ func TestOneOfManyPushesWins(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range won {
 			group.Go(func() {
-				_, err := r.Push(t.Context(), "a", bytes.NewReader(contents[i%3]), nil)
+				_, err := r.Push(t.Context(), "a", bytes.NewReader(contents[i%3]), nil, change("push"))
 				won[i] = err == nil
 				if err != nil && !errors.Is(err, registry.ErrExists) {
 					t.Error(err)

@@ -235,7 +235,7 @@ func ExampleRegistry() {
 		return
 	}
 	defer r.Close()
-	if _, err := r.Push(ctx, "a", strings.NewReader(string(bytesA())), nil); err != nil {
+	if _, err := r.Push(ctx, "a", strings.NewReader(string(bytesA())), nil, change("push")); err != nil {
 		fmt.Println(err)
 		return
 	}

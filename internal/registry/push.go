@@ -20,8 +20,9 @@ import (
 // gets [ErrExists]. The bundle comes last, so that a version that is seen is
 // whole; a push that was cut off is completed by another of the same bundle.
 // To push what is there changes nothing, but adds a signature to one that had
-// none. A nil key pushes without signing.
-func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker, key ed25519.PrivateKey) (Info, error) {
+// none. A nil key pushes without signing. From and To of the change, whose line
+// goes into the history of the version, are filled in.
+func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker, key ed25519.PrivateKey, c Change) (Info, error) {
 	what := "push version " + version
 	if err := bundle.CheckVersion(version); err != nil {
 		return Info{}, err
@@ -39,8 +40,8 @@ func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker,
 	if err != nil {
 		return Info{}, err
 	}
-	if found != "" && found != digest {
-		return Info{}, fmt.Errorf("%s to %s: %w with sha256 %s, and versions never change: choose another name", what, r.location, ErrExists, found)
+	if found.Digest != "" && found.Digest != digest {
+		return Info{}, fmt.Errorf("%s to %s: %w with sha256 %s, and versions never change: choose another name", what, r.location, ErrExists, found.Digest)
 	}
 	var signature []byte
 	if key != nil {
@@ -67,7 +68,11 @@ func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker,
 			return Info{}, fmt.Errorf("%s to %s: %w, %s", what, r.location, ErrExists, s.says)
 		}
 	}
-	if found == "" {
+	// Before the bundle, so that no version is seen whose history is not.
+	if err := r.recordPush(ctx, version, found, digest, c); err != nil {
+		return Info{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if found.Digest == "" {
 		if err := r.writeBundle(ctx, version, body, digest); err != nil {
 			return Info{}, r.fault(what, err)
 		}
@@ -75,14 +80,14 @@ func (r *Registry) Push(ctx context.Context, version string, body io.ReadSeeker,
 	return Info{Version: version, Digest: digest, Size: size, Signed: signature != nil, Signature: signature}, nil
 }
 
-// existing returns the digest of the bundle that a version has, read from
-// the bundle itself; "" where there is none.
-func (r *Registry) existing(ctx context.Context, version string) (string, error) {
+// existing returns what a version is, with the digest read from the bundle
+// itself; the zero Info where there is none.
+func (r *Registry) existing(ctx context.Context, version string) (Info, error) {
 	info, err := r.Fetch(ctx, version, io.Discard)
 	if errors.Is(err, ErrNotFound) {
-		return "", nil
+		return Info{}, nil
 	}
-	return info.Digest, err
+	return info, err
 }
 
 // writeOnce writes a small object where there is none, and says whether what
@@ -107,7 +112,7 @@ func (r *Registry) writeBundle(ctx context.Context, version string, body io.Read
 		return err
 	}
 	found, err := r.existing(ctx, version)
-	if err == nil && found != digest {
+	if err == nil && found.Digest != digest {
 		return ErrExists
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,7 @@ const (
 	aliasesName   = "aliases.json"
 	planName      = "rollout.json"
 	versionName   = "VERSION"
+	pushesName    = "pushes.json"
 )
 
 // objects is a medium that keeps bytes by key; keys have slashes. Its errors
@@ -74,6 +76,7 @@ type Registry struct {
 	location string
 	objects  objects
 	folder   *Folder // nil where it is a bucket
+	audit    *slog.Logger
 }
 
 // Open returns the registry at a location. A folder must be there; a bucket
@@ -83,7 +86,7 @@ func Open(ctx context.Context, location string) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{location: at.String()}
+	r := &Registry{location: at.String(), audit: slog.New(slog.DiscardHandler)}
 	switch at.scheme {
 	case "s3":
 		r.objects, err = openS3(ctx, at)
@@ -102,6 +105,10 @@ func Open(ctx context.Context, location string) (*Registry, error) {
 
 // Location returns where the registry is, without options.
 func (r *Registry) Location() string { return r.location }
+
+// AuditTo lets every change that is made through r be told to log too; call
+// it before r is used. The history is kept without it.
+func (r *Registry) AuditTo(log *slog.Logger) { r.audit = log }
 
 // Close closes idle connections. Bundles that were loaded stay open.
 func (r *Registry) Close() { r.objects.close() }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"housing/internal/bundle"
+	"housing/internal/telemetry"
 )
 
 // Bounds on what is kept about a registry.
@@ -24,7 +25,8 @@ const (
 	maxWords     = 500 // bytes of who, what and why, each
 )
 
-// Change says who changed the plan or an alias, when, from what, and why.
+// Change says who changed the plan, an alias or a version, when, from what,
+// and why.
 type Change struct {
 	When time.Time      `json:"when"`
 	Who  string         `json:"who"`
@@ -34,7 +36,8 @@ type Change struct {
 	To   jsontext.Value `json:"to,omitzero"`   // absent where nothing is left
 }
 
-// document is the content of aliases.json and of rollout.json.
+// document is the content of aliases.json, of rollout.json, and of each
+// pushes.json.
 type document struct {
 	Current jsontext.Value `json:"current"`
 	History []Change       `json:"history"` // newest first, the last maxHistory
@@ -279,14 +282,14 @@ func (r *Registry) change(ctx context.Context, name, tag string, d document, c C
 		// The answer to a write may be lost and the write be tried again by
 		// the client of the bucket: what stands there may be ours.
 		there, _, readErr := r.objects.read(ctx, name, "")
-		if readErr == nil && bytes.Equal(there, text) {
-			return nil
+		if err = ErrConflict; readErr == nil && bytes.Equal(there, text) {
+			err = nil
 		}
-		err = ErrConflict
 	}
 	if err != nil {
 		return r.fault(what, err)
 	}
+	telemetry.Audit(r.audit, telemetry.Change{Who: c.Who, What: c.What, Why: c.Why, Where: r.location + "/" + name, Before: c.From, After: c.To})
 	return nil
 }
 

@@ -160,13 +160,17 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 	}
 	why = why[:min(len(why), 400)]
 	for {
-		made, err := Change(ctx, w.Registry, w.plan.Tag(), func(Plan, func(string) string) (Plan, error) { return next, nil },
-			registry.Change{When: time.Now(), Who: w.Who, What: "guard: " + what, Why: why})
+		made, err := Change(ctx, w.Registry, func(now Plan, _ func(string) string) (Plan, string, error) {
+			if now != w.plan {
+				return now, "", ErrChanged
+			}
+			return next, "guard: " + what, nil
+		}, registry.Change{When: time.Now(), Who: w.Who, Why: why})
 		switch {
 		case err == nil:
 			w.plan = made
 			return nil
-		case errors.Is(err, ErrChanged):
+		case errors.Is(err, ErrChanged), errors.Is(err, registry.ErrConflict):
 			// The answer to a change may have been lost: it may be ours.
 			if state, _, readErr := w.Registry.State(ctx, ""); readErr == nil {
 				if there, parseErr := Of(state); parseErr == nil && there == next {
@@ -175,7 +179,7 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 				}
 			}
 			w.tell("stopped", ErrChanged.Error())
-			return err
+			return ErrChanged
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !passing(err):

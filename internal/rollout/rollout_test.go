@@ -299,7 +299,7 @@ func TestThePlanOfARegistry(t *testing.T) {
 	if err := Save(t.Context(), r, state, Plan{Primary: "a"}, change); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a plan for a version that is not there: %v", err)
 	}
-	if _, err := r.Push(t.Context(), "a", bytes.NewReader(bundletest.Bytes(t, "a", 1)), nil); err != nil {
+	if _, err := r.Push(t.Context(), "a", bytes.NewReader(bundletest.Bytes(t, "a", 1)), nil, change); err != nil {
 		t.Fatal(err)
 	}
 	if err := Save(t.Context(), r, state, Plan{Primary: "a"}, change); err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -76,34 +75,6 @@ func (p Plan) Tag() string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
-}
-
-// Change makes a plan from the one in the registry, and puts it there. Where
-// tag is not "", it must be the tag of the plan that is there, else the error
-// is [ErrChanged].
-func Change(ctx context.Context, r *registry.Registry, tag string, make func(before Plan, resolve func(string) string) (Plan, error), c registry.Change) (Plan, error) {
-	state, _, err := r.State(ctx, "")
-	if err != nil {
-		return Plan{}, err
-	}
-	before, err := Of(state)
-	if err != nil {
-		return Plan{}, err
-	}
-	if tag != "" && tag != before.Tag() {
-		return Plan{}, ErrChanged
-	}
-	next, err := make(before, state.Resolve)
-	if err != nil {
-		return Plan{}, err
-	}
-	if err := Save(ctx, r, state, next, c); err != nil {
-		if errors.Is(err, registry.ErrConflict) {
-			err = fmt.Errorf("%w: %w", ErrChanged, err)
-		}
-		return Plan{}, err
-	}
-	return next, nil
 }
 
 // Replace makes next the plan of the registry in place of before, keeping

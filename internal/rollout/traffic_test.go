@@ -75,15 +75,17 @@ func registryWith(t *testing.T, versions ...string) (*registry.Registry, string)
 
 func push(t *testing.T, r *registry.Registry, version string, key ed25519.PrivateKey) {
 	t.Helper()
-	if _, err := r.Push(t.Context(), version, bytes.NewReader(bundleOf(t, version, uint64(version[0]))), key); err != nil {
+	if _, err := r.Push(t.Context(), version, bytes.NewReader(bundleOf(t, version, uint64(version[0]))), key, registry.Change{When: time.Now(), Who: "ann", What: "push"}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func change(t *testing.T, r *registry.Registry, take func(rollout.Plan) (rollout.Plan, error)) rollout.Plan {
 	t.Helper()
-	made, err := rollout.Change(t.Context(), r, "", func(before rollout.Plan, _ func(string) string) (rollout.Plan, error) { return take(before) },
-		registry.Change{When: time.Now(), Who: "ann", What: "test"})
+	made, err := rollout.Change(t.Context(), r, func(now rollout.Plan, _ func(string) string) (rollout.Plan, string, error) {
+		next, err := take(now)
+		return next, "test", err
+	}, registry.Change{When: time.Now(), Who: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +232,7 @@ func TestABadBundleNeverAnswers(t *testing.T) {
 				if c.signed {
 					key = private
 				}
-				if _, err := r.Push(t.Context(), "b", bytes.NewReader(good), key); err != nil {
+				if _, err := r.Push(t.Context(), "b", bytes.NewReader(good), key, registry.Change{When: time.Now(), Who: "ann", What: "push"}); err != nil {
 					t.Fatal(err)
 				}
 				if err := os.WriteFile(filepath.Join(folder, "b", "bundle"), c.bundle, 0o644); err != nil {

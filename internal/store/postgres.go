@@ -37,29 +37,86 @@ type Postgres struct {
 type server struct {
 	pool    *pgxpool.Pool
 	primary bool
-	latency atomic.Int64 // of the last probe in nanoseconds, 0 if it failed
+	login   atomic.Pointer[pgx.ConnConfig] // of the next connections
+	latency atomic.Int64                   // of the last probe in nanoseconds, 0 if it failed
 }
+
+// newServer returns connections to a server, which need not answer yet.
+func newServer(url string, primary bool) (*server, error) {
+	config, err := parsePool(url)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{primary: primary}
+	s.login.Store(config.ConnConfig)
+	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
+		*next = *s.login.Load().Copy()
+		return nil
+	}
+	s.pool, err = pgxpool.NewWithConfig(context.Background(), config)
+	return s, err
+}
+
+// use makes a URL that of the next connections, and lets those that are open
+// end when they have done what they are at.
+func (s *server) use(url string) error {
+	config, err := parsePool(url)
+	if err != nil {
+		return err
+	}
+	s.login.Store(config.ConnConfig)
+	s.pool.Reset()
+	return nil
+}
+
+// explain is [Explain] of this server.
+func (s *server) explain(err error) error { return explain(s.login.Load(), err) }
 
 // OpenPostgres returns connections to the servers at the URLs, which need
 // not answer yet. Errors name no password. copies may be nil where there are
 // no replicas.
 func OpenPostgres(primary string, replicas []string, main, copies *Dependency) (*Postgres, error) {
 	p := &Postgres{main: main, copies: copies}
-	pool, err := OpenPool(primary)
-	if err != nil {
+	var err error
+	if p.primary, err = newServer(primary, true); err != nil {
 		return nil, err
 	}
-	p.primary = &server{pool: pool, primary: true}
 	for i, url := range replicas {
-		pool, err := OpenPool(url)
+		s, err := newServer(url, false)
 		if err != nil {
 			p.Close()
 			return nil, &ReplicaError{Number: i + 1, Err: err}
 		}
-		p.replicas = append(p.replicas, &server{pool: pool})
+		p.replicas = append(p.replicas, s)
 	}
 	return p, nil
 }
+
+// UsePrimary makes a URL that of the primary from the next connection on, as
+// when its password was replaced. An error, which names no password, leaves
+// all as it was.
+func (p *Postgres) UsePrimary(url string) error { return p.primary.use(url) }
+
+// UseReplicas does so for the replicas, of which there must be as many.
+func (p *Postgres) UseReplicas(urls []string) error {
+	if len(urls) != len(p.replicas) {
+		return fmt.Errorf("names %d replicas in place of %d: for another number, start the service again", len(urls), len(p.replicas))
+	}
+	for i, url := range urls {
+		if _, err := parsePool(url); err != nil {
+			return &ReplicaError{Number: i + 1, Err: err}
+		}
+	}
+	for i, url := range urls {
+		if err := p.replicas[i].use(url); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Explain is [Explain] of the primary.
+func (p *Postgres) Explain(err error) error { return p.primary.explain(err) }
 
 // ReplicaError is a replica's URL that cannot be used.
 type ReplicaError struct {
@@ -73,6 +130,15 @@ func (e *ReplicaError) Error() string { return fmt.Sprintf("URL %d %v", e.Number
 // OpenPool returns connections to the one server at the URL, which need not
 // answer yet. Its error names no password.
 func OpenPool(url string) (*pgxpool.Pool, error) {
+	config, err := parsePool(url)
+	if err != nil {
+		return nil, err
+	}
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// parsePool reads a URL. Its error names no password.
+func parsePool(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The library's error repeats the URL with all but the password.
@@ -83,7 +149,7 @@ func OpenPool(url string) (*pgxpool.Pool, error) {
 	config.MaxConnIdleTime = time.Minute
 	// A pooler between us and the server may not keep prepared statements.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	return pgxpool.NewWithConfig(context.Background(), config)
+	return config, nil
 }
 
 // Close closes all connections.
@@ -145,11 +211,11 @@ func (s *server) probe(ctx context.Context) error {
 	var readOnly string
 	if err := s.pool.QueryRow(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
 		s.latency.Store(0)
-		return Explain(s.pool, err)
+		return s.explain(err)
 	}
 	s.latency.Store(max(1, int64(time.Since(start))))
 	if s.primary && readOnly == "on" {
-		return Explain(s.pool, errReadOnly)
+		return s.explain(errReadOnly)
 	}
 	return nil
 }
@@ -178,7 +244,7 @@ func (p *Postgres) Read(ctx context.Context, read func(ctx context.Context, pool
 		if ReasonOf(err) != Other {
 			s.latency.Store(0)
 		}
-		err = Explain(s.pool, err)
+		err = s.explain(err)
 	}
 	return err
 }

@@ -38,9 +38,11 @@ const (
 // fails costs its caller little: none waits longer than its budget, and while
 // the server is known to be away none waits at all.
 type Redis struct {
-	option     rueidis.ClientOption
+	caFile     string
+	option     atomic.Pointer[rueidis.ClientOption]
 	dependency *Dependency
-	client     atomic.Pointer[rueidis.Client] // nil until it first connected
+	client     atomic.Pointer[connected] // nil until it first connected
+	refused    *rueidis.ClientOption     // what was told to be refused; of the probe alone
 	breaker    *gobreaker.CircuitBreaker[struct{}]
 	slots      chan struct{} // holds a token for each call under way
 	check      chan struct{} // asks for a probe now
@@ -49,6 +51,12 @@ type Redis struct {
 	mu     sync.RWMutex // held while a call begins, or none may any more
 	closed bool
 	calls  sync.WaitGroup
+}
+
+// connected is a client, and what it was made by.
+type connected struct {
+	rueidis.Client
+	by *rueidis.ClientOption
 }
 
 // ErrAway is the error of a call that was not made, as the server is known to
@@ -64,6 +72,50 @@ var ErrAway = errors.New("Redis is not asked: it is away or too slow")
 // ?master_set=NAME the hosts are Sentinels, which take sentinel_user and
 // sentinel_password. An error about the certificates is a [*CertificatesError].
 func OpenRedis(address, caFile string, d *Dependency) (*Redis, error) {
+	option, err := redisOption(address, caFile)
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{
+		caFile:     caFile,
+		dependency: d,
+		slots:      make(chan struct{}, redisCalls),
+		check:      make(chan struct{}, 1),
+		probed:     make(chan struct{}),
+	}
+	r.option.Store(option)
+	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:     d.Name,
+		Interval: breakerInterval,
+		Timeout:  Jitter(breakerOpen),
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= breakerFailures || c.Requests >= breakerRequests && 2*c.TotalFailures >= c.Requests
+		},
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			if to == gobreaker.StateOpen {
+				r.probeSoon()
+			}
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errCallerGone) },
+	})
+	return r, nil
+}
+
+// Use makes another URL that of the connection, as when the password was
+// replaced. The old connection goes on until the new one is made. An error,
+// which names no password, leaves all as it was.
+func (r *Redis) Use(address string) error {
+	option, err := redisOption(address, r.caFile)
+	if err != nil {
+		return err
+	}
+	r.option.Store(option)
+	r.probeSoon()
+	return nil
+}
+
+// redisOption reads a URL, and the certificates if there are any.
+func redisOption(address, caFile string) (*rueidis.ClientOption, error) {
 	u, err := url.Parse(address)
 	if err == nil && u.Path == "/" {
 		u.Path = "" // which the library takes for a database without a number
@@ -107,35 +159,14 @@ func OpenRedis(address, caFile string, d *Dependency) (*Redis, error) {
 		option.Sentinel.TLSConfig = option.TLSConfig
 		option.Sentinel.TopologyRefreshInterval = topologyEvery
 	}
-	r := &Redis{
-		option:     option,
-		dependency: d,
-		slots:      make(chan struct{}, redisCalls),
-		check:      make(chan struct{}, 1),
-		probed:     make(chan struct{}),
-	}
-	r.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:     d.Name,
-		Interval: breakerInterval,
-		Timeout:  Jitter(breakerOpen),
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.ConsecutiveFailures >= breakerFailures || c.Requests >= breakerRequests && 2*c.TotalFailures >= c.Requests
-		},
-		OnStateChange: func(_ string, _, to gobreaker.State) {
-			if to == gobreaker.StateOpen {
-				r.probeSoon()
-			}
-		},
-		IsExcluded: func(err error) bool { return errors.Is(err, errCallerGone) },
-	})
-	return r, nil
+	return &option, nil
 }
 
 // CertificatesError is a file of certificates that cannot be used.
 type CertificatesError struct{ error }
 
 // Password returns the password of the URL, "" if it has none.
-func (r *Redis) Password() string { return r.option.Password }
+func (r *Redis) Password() string { return r.option.Load().Password }
 
 // State returns how Redis is.
 func (r *Redis) State() State { return r.dependency.State() }
@@ -164,7 +195,7 @@ func (r *Redis) Run(ctx context.Context) {
 	r.closed = true
 	r.mu.Unlock()
 	if client := r.client.Swap(nil); client != nil {
-		(*client).Close()
+		client.Close()
 	}
 	r.calls.Wait()
 }
@@ -204,7 +235,7 @@ func ask[T any](r *Redis, ctx context.Context, budget time.Duration, call func(c
 	asked := false
 	_, err = r.breaker.Execute(func() (struct{}, error) {
 		asked = true
-		answer, err = within(r, ctx, *client, budget, call, func() { <-r.slots })
+		answer, err = within(r, ctx, client.Client, budget, call, func() { <-r.slots })
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", errCallerGone, ctx.Err())
 		}

@@ -53,20 +53,15 @@ func slot(tag string) int {
 // probe connects if there is no connection, and sees that the server does what
 // requests will ask of it, and soon enough.
 func (r *Redis) probe(ctx context.Context) error {
-	client := r.client.Load()
-	if client == nil {
-		made, err := rueidis.NewClient(r.option)
-		if err != nil {
-			return explainRedis(err)
-		}
-		client = &made
-		r.client.Store(client)
+	client, err := r.connect(ctx)
+	if err != nil {
+		return explainRedis(err)
 	}
 	keys := probeKeys[:1]
-	if (*client).Mode() == rueidis.ClientModeCluster {
+	if client.Mode() == rueidis.ClientModeCluster {
 		keys = probeKeys
 	}
-	quickest, err := within(r, ctx, *client, redisProbeTimeout, func(ctx context.Context, c rueidis.Client) (quickest time.Duration, err error) {
+	quickest, err := within(r, ctx, client.Client, redisProbeTimeout, func(ctx context.Context, c rueidis.Client) (quickest time.Duration, err error) {
 		for _, key := range keys {
 			if err := probeScript.lua.Exec(ctx, c, []string{key}, nil).Error(); err != nil {
 				return 0, err
@@ -86,4 +81,49 @@ func (r *Redis) probe(ctx context.Context) error {
 		err = fmt.Errorf("it takes %v: %w", quickest.Round(time.Millisecond), context.DeadlineExceeded)
 	}
 	return explainRedis(err)
+}
+
+// connect returns the connection, and makes it if there is none, or another
+// if it is to be another. As long as that is refused the old one goes on: its
+// password may be taken out of use a moment later than the new one was given.
+func (r *Redis) connect(ctx context.Context) (*connected, error) {
+	old, option := r.client.Load(), r.option.Load()
+	if old != nil && old.by == option {
+		return old, nil
+	}
+	made, err := rueidis.NewClient(*option)
+	switch {
+	case err != nil && old == nil:
+		return nil, err
+	case err != nil:
+		if r.refused != option {
+			r.refused = option
+			r.dependency.log.Warn("dependency_login_refused", "dependency", r.dependency.Name, "error", explainRedis(err).Error())
+		}
+		return old, nil
+	}
+	client := &connected{made, option}
+	r.client.Store(client)
+	if old != nil {
+		r.retire(ctx, old.Client)
+	}
+	return client, nil
+}
+
+// retireAfter is longer than any call may take.
+const retireAfter = 10 * time.Second
+
+// retire closes a connection when no call uses it any more.
+func (r *Redis) retire(ctx context.Context, old rueidis.Client) {
+	if !r.aside(func() {
+		timer := time.NewTimer(retireAfter)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		old.Close()
+	}) {
+		old.Close()
+	}
 }

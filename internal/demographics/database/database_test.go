@@ -3,6 +3,7 @@ package database_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -212,6 +213,76 @@ func TestImport(t *testing.T) {
 	}
 	if _, err := pool.Exec(ctx, "UPDATE zipcode_demographics SET per_urbn = 101"); err == nil || !strings.Contains(err.Error(), "check") {
 		t.Errorf("the database takes 101 %%: %v", err)
+	}
+}
+
+// TestTheHistoryHasBeforeAndAfter imports three tables, and reads who brought
+// them, and each figure that changed.
+func TestTheHistoryHasBeforeAndAfter(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	pool, ctx := open(t, server.URL), context.Background()
+	if history, err := database.History(ctx, pool); err != nil || len(history) != 0 {
+		t.Fatalf("of an empty database: %v, %v", history, err)
+	}
+	if err := schema.Migrate(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	bring := func(table *demographics.Table, why string) {
+		t.Helper()
+		o := database.ImportOptions{FileName: "a.csv", SHA256: "00", By: "ann@desk", Why: why, Force: true, Audit: slog.New(slog.NewJSONHandler(&log, nil))}
+		if _, err := database.Import(ctx, pool, table, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digest := func(table *demographics.Table) string { d := table.Digest(); return hex.EncodeToString(d[:]) }
+	first, second := table(t, 4, 1), table(t, 3, 1)
+	bring(first, "the first")
+	bring(first, "the same")
+	bring(second, "98003 is gone")
+	server.SQL("UPDATE zipcode_demographics SET per_urbn = 7.5 WHERE zipcode = '98001'")
+	bring(first, "")
+	if _, err := database.Import(ctx, pool, second, database.ImportOptions{Why: strings.Repeat("w", 501)}); err == nil {
+		t.Error("a reason without end is taken")
+	}
+
+	history, err := database.History(ctx, pool)
+	if err != nil || len(history) != 3 {
+		t.Fatalf("%+v, %v", history, err)
+	}
+	last, middle, oldest := history[0], history[1], history[2]
+	if oldest.Before != "" || oldest.After != digest(first) || oldest.Added != 4 || oldest.Why != "the first" || oldest.Who != "ann@desk" || time.Since(oldest.When) > time.Hour {
+		t.Errorf("the first: %+v", oldest)
+	}
+	if middle.Before != digest(first) || middle.After != digest(second) || middle.Removed != 1 || middle.Why != "98003 is gone" {
+		t.Errorf("the second: %+v", middle)
+	}
+	if last.Before == middle.After || last.After != digest(first) || last.Added != 1 || last.Changed != 1 {
+		t.Errorf("the third, after a change by hand: %+v", last)
+	}
+	changes, err := database.Changes(ctx, pool, last.ID)
+	if err != nil || len(changes) != 2 || changes[0].Zipcode != "98001" || string(changes[0].Before) != `{"per_urbn": 7.5}` || string(changes[0].After) != `{"per_urbn": 1}` ||
+		changes[1].Zipcode != "98003" || changes[1].Before != nil || !strings.Contains(string(changes[1].After), `"ppltn_qty": 1`) {
+		t.Errorf("changes %s, %v", changes, err)
+	}
+	if _, err := database.Changes(ctx, pool, 99); !errors.Is(err, database.ErrNoImport) {
+		t.Errorf("of no import: %v", err)
+	}
+	if n := strings.Count(log.String(), `"msg":"audit","who":"ann@desk","what":"import demographics from a.csv"`); n != 3 {
+		t.Errorf("%d lines:\n%s", n, &log)
+	}
+	if want := `"before":{"sha256":"` + digest(first) + `","areas":4},"after":{"sha256":"` + digest(second) + `","areas":3},"why":"98003 is gone"`; !strings.Contains(log.String(), want) {
+		t.Errorf("want %s:\n%s", want, &log)
+	}
+	for i := range 20 {
+		bring(table(t, 4, float32(2+i)), "")
+	}
+	if _, err := database.Changes(ctx, pool, last.ID); !errors.Is(err, database.ErrNoImport) {
+		t.Errorf("figures are kept without end: %v", err)
+	}
+	if history, err := database.History(ctx, pool); err != nil || len(history) != 23 {
+		t.Errorf("%d imports, %v", len(history), err)
 	}
 }
 

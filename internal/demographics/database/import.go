@@ -2,15 +2,16 @@ package database
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"housing/internal/demographics"
+	"housing/internal/telemetry"
 )
 
 // MaxChange is the share of the rows that an import may change or remove
@@ -22,10 +23,16 @@ type ImportOptions struct {
 	FileName  string  // for the history, without its folder
 	SHA256    string  // of the file
 	By        string  // who imports it
+	Why       string  // "" is allowed
 	MaxChange float64 // share of the rows that may change or go, 0 to 1
 	Force     bool    // bring it in however much it changes
 	DryRun    bool    // compare, and change nothing
+
+	Audit *slog.Logger // is told of an import that changed something; may be nil
 }
+
+// maxWhy bounds the reason of an import.
+const maxWhy = 500
 
 // TooManyChangesError refuses an import that changes more than it may.
 type TooManyChangesError struct {
@@ -54,7 +61,11 @@ func halved(before, after int) bool { return 2*after <= before }
 // [*TooManyChangesError] where too many rows would change, or half of them
 // would be gone.
 func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, o ImportOptions) (Diff, error) {
+	if len(o.Why) > maxWhy {
+		return Diff{}, fmt.Errorf("import demographics: the reason has %d bytes, more than %d", len(o.Why), maxWhy)
+	}
 	var diff Diff
+	var was, is state
 	var access pgx.TxAccessMode // the server's own: one that was made read-only stays so
 	if o.DryRun {
 		access = pgx.ReadOnly
@@ -87,18 +98,26 @@ func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, 
 		if err := stage(ctx, tx, table); err != nil {
 			return err
 		}
-		if err := swap(ctx, tx); err != nil {
+		was, is = stateOf(before), stateOf(table)
+		var id int64
+		if err := tx.QueryRow(ctx, `INSERT INTO demographics_imports
+			(imported_by, file_name, sha256, digest_before, digest, row_count, added, changed, removed, why)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+			o.By, o.FileName, o.SHA256, was.SHA256, is.SHA256, is.Areas, len(diff.Added), len(diff.Changed), len(diff.Removed), o.Why).Scan(&id); err != nil {
 			return err
 		}
-		digest := table.Digest()
-		_, err = tx.Exec(ctx, `INSERT INTO demographics_imports
-			(imported_by, file_name, sha256, digest, row_count, added, changed, removed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			o.By, o.FileName, o.SHA256, hex.EncodeToString(digest[:]), table.Len(), len(diff.Added), len(diff.Changed), len(diff.Removed))
-		return err
+		if err := recordChanges(ctx, tx, id); err != nil {
+			return err
+		}
+		return swap(ctx, tx)
 	})
 	var refused *TooManyChangesError
 	if err != nil && !errors.As(err, &refused) {
 		return Diff{}, fmt.Errorf("import demographics: %w", err)
+	}
+	if o.Audit != nil && is.Areas > 0 && err == nil {
+		telemetry.Audit(o.Audit, telemetry.Change{Who: o.By, What: "import demographics from " + o.FileName, Why: o.Why,
+			Where: "PostgreSQL, zipcode_demographics", Before: was, After: is})
 	}
 	return diff, err
 }

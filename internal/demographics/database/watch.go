@@ -68,7 +68,7 @@ func (w *Watcher) note(err error) {
 func (w *Watcher) follow(ctx context.Context) error {
 	conn, err := w.listen(ctx)
 	if err != nil {
-		return store.Explain(w.Store.Primary(), err)
+		return w.Store.Explain(err)
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -92,7 +92,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 		}
 		notified, err := await(ctx, conn, store.Jitter(wait))
 		if err != nil {
-			return store.Explain(w.Store.Primary(), fmt.Errorf("listen: %w", err))
+			return w.Store.Explain(fmt.Errorf("listen: %w", err))
 		}
 		if notified {
 			awaited = lagChecks
@@ -141,7 +141,7 @@ func (w *Watcher) migrate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateLimit)
 	defer cancel()
 	if err := schema.Migrate(ctx, w.Store.Primary()); err != nil {
-		return store.Explain(w.Store.Primary(), err)
+		return w.Store.Explain(err)
 	}
 	w.migrated = true
 	return nil

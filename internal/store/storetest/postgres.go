@@ -108,6 +108,32 @@ func (p *Postgres) SQL(command string) {
 	p.must("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", p.URL, "-c", command)
 }
 
+// Login lets a user in by a password alone, and returns its URL; again, by
+// another password.
+func (p *Postgres) Login(user, password string) (url string) {
+	p.t.Helper()
+	hba := filepath.Join(p.data(), "pg_hba.conf")
+	rules, err := os.ReadFile(hba)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if rule := fmt.Sprintf("host all %s 127.0.0.1/32 scram-sha-256\n", user); !bytes.Contains(rules, []byte(rule)) {
+		if err := os.WriteFile(hba, append([]byte(rule), rules...), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		p.SQL("CREATE ROLE " + user + " LOGIN")
+		p.SQL("SELECT pg_reload_conf()")
+	}
+	p.SQL("ALTER ROLE " + user + " PASSWORD '" + password + "'")
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/postgres?sslmode=disable", user, password, p.port)
+}
+
+// Cut ends the connections of a user.
+func (p *Postgres) Cut(user string) {
+	p.t.Helper()
+	p.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + user + "'")
+}
+
 // ReadOnly makes the server refuse changes, or take them again.
 func (p *Postgres) ReadOnly(on bool) {
 	p.t.Helper()

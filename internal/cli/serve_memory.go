@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+
+	"housing/internal/config"
+	"housing/internal/httpapi"
+)
+
+// perConnection is what a connection takes, with TLS and a request begun.
+const perConnection = 32 << 10
+
+// limitMemory sets how much memory the process may take before garbage is
+// collected more often than usual: what it has now, with its model loaded,
+// and room for the connections and bodies that the settings allow. Without it
+// a flood lets garbage pile up to several times of what is in use, as the
+// collector gets too little of the processors. GOMEMLIMIT, which the runtime
+// heeds by itself, wins.
+func (c *serveCommand) limitMemory(getenv config.Getenv) {
+	if limit, _ := getenv("GOMEMLIMIT"); limit != "" {
+		return
+	}
+	room := httpapi.BodyBudget(int64(c.MaxBodyBytes)) + int64(c.MaxConnections)*perConnection
+	debug.SetMemoryLimit(taken() + room)
+}
+
+// taken returns how much memory the runtime has taken and not given back,
+// which is what its limit is held to.
+func taken() int64 {
+	debug.FreeOSMemory()
+	now := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(now)
+	return int64(now[0].Value.Uint64() - now[1].Value.Uint64())
+}
