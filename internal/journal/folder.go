@@ -6,11 +6,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
 // lockName is the file in a folder of which its process holds the lock.
 const lockName = "lock"
+
+// folderName is that of a folder: the database, and chance.
+var folderName = regexp.MustCompile("^[0-9a-z]+-[0-9a-f]{16}$")
 
 // folder is where one process keeps its segments: a folder in JOURNAL_DIR
 // whose name begins with that of the database they are for, so that they never
@@ -93,7 +97,7 @@ func (f *folder) strangers() (n int) {
 		return 0
 	}
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), f.prefix+"-") {
+		if prefix, _, found := strings.Cut(e.Name(), "-"); found && prefix != f.prefix && folderName.MatchString(e.Name()) {
 			n++
 		}
 	}

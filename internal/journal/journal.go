@@ -120,8 +120,10 @@ func (j *Journal) Run(ctx context.Context) {
 	running.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastShip)
 	defer cancel()
-	for err := error(nil); err == nil && j.spool.held() > 0; {
-		_, err = j.shipBatch(last)
+	for j.spool.held() > 0 {
+		if n, err := j.shipBatch(last); n == 0 || err != nil {
+			break
+		}
 	}
 	lost, err := j.spool.close()
 	j.drop(telemetry.DroppedLost, lost)

@@ -328,6 +328,9 @@ func TestTwoSpoolsShareAFolder(t *testing.T) {
 	if _, err := os.Stat(a.folder.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the folder of a is still there: %v", err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	other, err := openFolder(dir, "elsewhere")
 	if err != nil {
 		t.Fatal(err)

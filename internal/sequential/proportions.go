@@ -130,7 +130,7 @@ func (p *Proportions) E() float64 {
 // proportions; by the inequality of means it is at most the weighted
 // arithmetic mean of f and g to a power; and that one is 1 at the nearest
 // point and falls from there into the null hypothesis, which is the condition
-// of the minimum. (Turner, Grünwald 2023, theorem 1.)
+// of the minimum. (After Turner, Grünwald 2023.)
 func bet(a, b Counts, x, y, margin float64) float64 {
 	low, high := x, y-margin
 	if high < low {

@@ -75,21 +75,22 @@ func TestPeekingAtMeansErrsNoMoreThanAlpha(t *testing.T) {
 	const alpha, samples = 0.05, 4000
 	runs := times(600)
 	for _, c := range []struct {
-		name  string
-		share float64
-		draw  func() float64
+		name        string
+		first, last float64 // share of B
+		draw        func() float64
 	}{
-		{"normal, halves", 0.5, r.NormFloat64},
-		{"normal, a canary of 5 %", 0.05, r.NormFloat64},
-		{"prices, a canary of 10 %", 0.1, func() float64 { return 450e3 * math.Exp(0.5*r.NormFloat64()) }},
+		{"normal, halves", 0.5, 0.5, r.NormFloat64},
+		{"normal, a canary of 5 %", 0.05, 0.05, r.NormFloat64},
+		{"normal, a canary that grows from 5 % to 50 %", 0.05, 0.5, r.NormFloat64},
+		{"prices, a canary of 10 %", 0.1, 0.1, func() float64 { return 450e3 * math.Exp(0.5*r.NormFloat64()) }},
 	} {
 		differ, exceed := 0, 0
 		for range runs {
 			var arms [2]Moments
 			wide, high := false, false
-			for range samples {
+			for i := range samples {
 				arm := 0
-				if r.Float64() < c.share {
+				if r.Float64() < c.first+(c.last-c.first)*float64(4*i/samples)/3 {
 					arm = 1
 				}
 				arms[arm] = arms[arm].Add(c.draw())
