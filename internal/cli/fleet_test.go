@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"housing/internal/model"
 	"housing/internal/registry"
 	"housing/internal/registry/registrytest"
+	"housing/internal/store/storetest"
 )
 
 // pushed says who pushes the models of a test.
@@ -198,7 +200,7 @@ type fleet struct {
 	services   []*process
 	nginx      *process
 	prometheus string
-	houses     pricedHouses
+	houses     *pricedHouses
 	load       *load
 }
 
@@ -297,5 +299,104 @@ func TestTheGuardOfAFleet(t *testing.T) {
 	}
 	if status := f.rollout("status", "--prometheus-url", f.prometheus); strings.Count(status, "good 100 %") != 3 {
 		t.Errorf("status:\n%s", status)
+	}
+}
+
+// TestWhateverIsKilledNoRequestFails kills the guard, a replica, the S3 server
+// and PostgreSQL with kill -9 while the guard rolls a model out: no request
+// fails, the model is promoted, and the journal has every prediction that was
+// answered just once.
+func TestWhateverIsKilledNoRequestFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("rolls a model out for half a minute")
+	}
+	postgres := storetest.NewPostgres(t)
+	f := startFleet(t, 100, map[string]string{"DATABASE_URL": postgres.URL, "JOURNAL_DIR": t.TempDir()})
+	end := sync.OnceFunc(func() { f.load.end(t) })
+	defer end()
+	var addresses []string
+	for _, s := range f.services {
+		s.until("journal", "journal", "up", "")
+		addresses = append(addresses, s.base)
+	}
+	f.env["REPLICAS"] = strings.Join(addresses, ",")
+	arguments := []string{"rollout", "start", goodVersion, "--steps", "10,50,100", "--every", "6s", "--min-requests", "40"}
+
+	guard := exec.Command("housing", arguments...)
+	guard.Env = []string{"PATH=" + os.Getenv("PATH")}
+	for name, value := range f.env {
+		guard.Env = append(guard.Env, name+"="+value)
+	}
+	if err := guard.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f.untilStatus("the guard", "percent    10")
+	if err := guard.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = guard.Wait() // it was killed
+	f.untilStatus("without a guard", "percent    10")
+
+	promoted := make(chan string)
+	go func() {
+		code, stdout, stderr := run(t, f.env, arguments...)
+		promoted <- fmt.Sprintf("%d\n%s%s", code, stdout, stderr)
+	}()
+	first := f.services[0]
+	first.kill()
+	time.Sleep(2 * time.Second)
+	again := map[string]string{"LISTEN": strings.TrimPrefix(first.base, "http://")}
+	for name, value := range f.env {
+		again[name] = value
+	}
+	f.services[0] = startService(t, again)
+	f.s3.Kill()
+	for _, s := range f.services {
+		s.until("no S3", "registry", "down", "unreachable")
+	}
+	postgres.Kill()
+	f.services[1].until("no database", "journal", "down", "unreachable")
+	f.s3.Start()
+	postgres.Start()
+	outcome := <-promoted
+	if !strings.HasPrefix(outcome, "0\n") || !strings.Contains(outcome, "good is promoted") {
+		t.Errorf("the guard that went on: %s", outcome)
+	}
+	for _, s := range f.services {
+		f.houses.untilAnswers(s, "promoted", goodVersion)
+	}
+	t.Logf("%s\n%s", f.load.lap(), outcome)
+	end()
+	for _, s := range f.services {
+		s.settled()
+	}
+	found := rows(t, openPool(t, postgres.URL))
+	f.houses.mu.Lock()
+	defer f.houses.mu.Unlock()
+	if len(f.houses.answered) == 0 {
+		t.Fatal("nothing was answered under an ID")
+	}
+	for id := range f.houses.answered {
+		if found[id] != 2 {
+			t.Errorf("%s was answered and is there %d times, want its 2 houses", id, found[id])
+		}
+	}
+	t.Logf("%d predictions were answered, %d are in the journal", len(f.houses.answered), len(found))
+	if status := f.rollout("status"); !strings.Contains(status, "PREDICTIONS") {
+		t.Errorf("status without accuracy:\n%s", status)
+	}
+}
+
+// untilStatus waits until the status of the plan has a text.
+func (f *fleet) untilStatus(what, text string) {
+	f.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		status := f.rollout("status")
+		if strings.Contains(status, text) {
+			return
+		}
+		if time.Now().After(end) {
+			f.Fatalf("%s: no %q in\n%s", what, text, status)
+		}
 	}
 }

@@ -1,17 +1,23 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"housing/internal/config"
+	"housing/internal/httpapi"
+	"housing/internal/journal"
 	"housing/internal/registry"
 	"housing/internal/rollout"
 )
@@ -75,12 +81,13 @@ func printPlan(out io.Writer, plan rollout.Plan, asJSON bool) error {
 type rolloutStatusCommand struct {
 	registryFlags
 	config.Fleet
+	config.Database
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help shows an example.
 func (*rolloutStatusCommand) Help() string {
-	return "Shows the traffic plan, who changed it when, from what and why, and what each replica serves where PROMETHEUS_URL or REPLICAS says how to see them.\n\nExample:\n\n    housing rollout status --replicas http://housing:8000 --model-dir s3://models/kc"
+	return "Shows the traffic plan, who changed it when, from what and why, what each replica serves where PROMETHEUS_URL or REPLICAS says how to see them, and how close each version comes to what houses then sold for where DATABASE_URL names the journal.\n\nExample:\n\n    housing rollout status --replicas http://housing:8000 --model-dir s3://models/kc"
 }
 
 // shownHistory is how many changes are printed; --json has all.
@@ -113,13 +120,18 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 		}
 		replicas = rollout.ReplicasOf(samples)
 	}
+	accuracy, err := c.accuracy(p, plan.Began(state.PlanHistory))
+	if err != nil {
+		return err
+	}
 	if c.JSON {
 		status := struct {
-			Plan     jsontext.Value    `json:"plan"`
-			Source   string            `json:"source"` // plan, the file VERSION, or none
-			History  []registry.Change `json:"history"`
-			Replicas []rollout.Replica `json:"replicas,omitempty"`
-		}{Source: planSource(state), History: state.PlanHistory, Replicas: replicas}
+			Plan     jsontext.Value           `json:"plan"`
+			Source   string                   `json:"source"` // plan, the file VERSION, or none
+			History  []registry.Change        `json:"history"`
+			Replicas []rollout.Replica        `json:"replicas,omitempty"`
+			Accuracy *httpapi.VersionAccuracy `json:"accuracy,omitempty"`
+		}{Source: planSource(state), History: state.PlanHistory, Replicas: replicas, Accuracy: accuracy}
 		if plan != (rollout.Plan{}) {
 			if status.Plan, err = plan.Text(); err != nil {
 				return err
@@ -133,7 +145,7 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	if source := planSource(state); source != "plan" {
 		fmt.Fprintf(p.stderr, "No plan was set; the primary is that of: %s.\n", source)
 	}
-	if err := printReplicas(p.stdout, replicas); err != nil {
+	if err := errors.Join(printReplicas(p.stdout, replicas), printVersionAccuracy(p.stdout, accuracy)); err != nil {
 		return err
 	}
 	if len(state.PlanHistory) == 0 {
@@ -145,6 +157,52 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.When.Format(historyTime), h.Who, h.What, orDash(h.Why))
 	}
 	return w.Flush()
+}
+
+// accuracy asks the journal how close the versions come, nil without one.
+func (c *rolloutStatusCommand) accuracy(p *program, since time.Time) (*httpapi.VersionAccuracy, error) {
+	if c.DatabaseURL == "" {
+		return nil, nil
+	}
+	var found httpapi.VersionAccuracy
+	err := onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
+		arms, difference, err := journal.Measure(ctx, pool, since)
+		found = httpapi.VersionAccuracyOf(since, arms, difference)
+		return err
+	})
+	return &found, err
+}
+
+// printVersionAccuracy prints how close the versions come.
+func printVersionAccuracy(out io.Writer, a *httpapi.VersionAccuracy) error {
+	if a == nil || len(a.Arms) == 0 {
+		return nil
+	}
+	figure := func(e httpapi.Estimate, format string) string {
+		switch {
+		case e.Value == nil:
+			return "-"
+		case e.Low == nil || e.High == nil:
+			return fmt.Sprintf(format, *e.Value)
+		}
+		return fmt.Sprintf(format+" ("+format+" to "+format+")", *e.Value, *e.Low, *e.High)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nVERSION\tROLE\tPREDICTIONS\tSALES\tMDAPE %\tPPE10 %\tMEDIAN RATIO")
+	for _, arm := range a.Arms {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", arm.Version, arm.Role, arm.Predictions, arm.Outcomes,
+			figure(arm.MdAPE, "%.1f"), figure(arm.PPE10, "%.1f"), figure(arm.MedianRatio, "%.3f"))
+	}
+	if err := w.Flush(); err != nil || a.Difference == nil {
+		return err
+	}
+	d := a.Difference
+	verdict := "that may be chance"
+	if d.Better != "" {
+		verdict = "the " + d.Better + " is closer"
+	}
+	_, err := fmt.Fprintf(out, "%s against %s, mean of |ln(predicted / sold)|: %s; %s\n", d.Candidate, d.Primary, figure(d.LogError, "%+.4f"), verdict)
+	return err
 }
 
 // printReplicas prints what each replica serves.

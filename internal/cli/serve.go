@@ -52,7 +52,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	defer redis.stop()
 	redis.start(p.ctx)
 	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
-	models, err := c.openModels(p.ctx, v, redis.bundles, named, log)
+	models, err := c.openModels(p.ctx, v, redis.bundles, files, named, log)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,10 @@ import (
 // perConnection is what a connection takes, with TLS and a request begun.
 const perConnection = 32 << 10
 
+// moreModels is how many models may run beside the first: a candidate, the
+// primary before, and two that were asked for.
+const moreModels = 4
+
 // limitMemory sets how much memory the process may take before garbage is
 // collected more often than usual: what it has now, with its model loaded,
 // and room for the connections and bodies that the settings allow. Without it
@@ -21,8 +25,14 @@ func (c *serveCommand) limitMemory(getenv config.Getenv) {
 	if limit, _ := getenv("GOMEMLIMIT"); limit != "" {
 		return
 	}
+	now := taken()
 	room := httpapi.BodyBudget(int64(c.MaxBodyBytes)) + int64(c.MaxConnections)*perConnection
-	debug.SetMemoryLimit(taken() + room)
+	if c.RedisURL != "" && c.ModelDir != "" {
+		// Bundles from Redis lie in memory rather than in mapped files: leave
+		// room for those that come beside the first.
+		room += moreModels * now
+	}
+	debug.SetMemoryLimit(now + room)
 }
 
 // taken returns how much memory the runtime has taken and not given back,

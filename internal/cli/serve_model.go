@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"housing/internal/bundle"
@@ -28,6 +29,7 @@ type servedModels struct {
 	traffic      *rollout.Traffic // nil with the built-in model
 	registry     *registry.Registry
 	valuer       *valuer.Valuer
+	key          atomic.Pointer[ed25519.PublicKey]
 	table        *demographics.Table // of DEMOGRAPHICS_CSV, nil without it
 	load         func(ctx context.Context, version string) (*bundle.Bundle, error)
 	command      *serveCommand
@@ -38,7 +40,7 @@ type servedModels struct {
 }
 
 // openModels opens the registry of the settings, or the built-in model.
-func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept registry.Keeper, metrics *telemetry.Metrics, log *slog.Logger) (m *servedModels, err error) {
+func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept registry.Keeper, files *followed, metrics *telemetry.Metrics, log *slog.Logger) (m *servedModels, err error) {
 	m = &servedModels{valuer: v, command: c, log: log}
 	flags := registryFlags{c.Registry}
 	key, err := flags.key()
@@ -60,11 +62,19 @@ func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept re
 	if m.registry, err = flags.open(ctx); err != nil {
 		return nil, err
 	}
+	m.key.Store(&key)
+	files.secret("MODEL_PUBLIC_KEY", c.ModelPublicKey, func(text string) error {
+		key, err := bundle.ParsePublicKey(text)
+		if err == nil {
+			m.key.Store(&key) // for the models that come
+		}
+		return err
+	})
 	m.load = func(ctx context.Context, version string) (*bundle.Bundle, error) {
 		if kept != nil {
-			return m.registry.LoadThrough(ctx, version, key, kept)
+			return m.registry.LoadThrough(ctx, version, *m.key.Load(), kept)
 		}
-		return m.registry.Load(ctx, version, key, "")
+		return m.registry.Load(ctx, version, *m.key.Load(), "")
 	}
 	dependency := store.NewDependency("registry", metrics.DependencyUp("registry"), log)
 	m.dependencies = append(m.dependencies, dependency)

@@ -29,12 +29,15 @@ import (
 type pricedHouses struct {
 	bodies []string             // requests, of two houses each
 	prices map[string][]float64 // by version, two for each body
+
+	mu       sync.Mutex
+	answered map[string]bool // IDs of predictions, where the service has a journal
 }
 
 // priceHouses values a hundred houses with bundles, apart from any service.
-func priceHouses(t *testing.T, bundles map[string][]byte, change func(i int, h *house.House)) pricedHouses {
+func priceHouses(t *testing.T, bundles map[string][]byte, change func(i int, h *house.House)) *pricedHouses {
 	t.Helper()
-	p := pricedHouses{prices: map[string][]float64{}}
+	p := &pricedHouses{prices: map[string][]float64{}, answered: map[string]bool{}}
 	var houses []house.House
 	for i := range 100 {
 		h := house.Example()
@@ -88,6 +91,11 @@ func (p *pricedHouses) ask(s *process, i int, header ...string) (version string,
 	want := p.prices[got.ModelVersion]
 	if want == nil || len(got.Predictions) != 2 || got.Predictions[0] != want[2*i] || got.Predictions[1] != want[2*i+1] || answer.Header.Get("X-Model-Version") != got.ModelVersion {
 		return "", fmt.Errorf("version %q answers %v, it values the houses at %v", got.ModelVersion, got.Predictions, want)
+	}
+	if got.PredictionID != "" {
+		p.mu.Lock()
+		p.answered[got.PredictionID] = true
+		p.mu.Unlock()
 	}
 	return got.ModelVersion, nil
 }

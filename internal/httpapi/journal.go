@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"housing/internal/auth"
 	"housing/internal/journal"
@@ -14,6 +15,7 @@ type Journal interface {
 	// Record notes a prediction, which it does not keep, and waits for nothing.
 	Record(p *journal.Prediction)
 	Outcomes(ctx context.Context, outcomes []journal.Outcome) (journal.Result, error)
+	Arms(ctx context.Context, since time.Time) ([]journal.Arm, journal.Difference, error)
 }
 
 // note notes an answer in the journal, if there is one, and adds the ID to the

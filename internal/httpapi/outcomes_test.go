@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"housing/internal/auth"
 	"housing/internal/house"
 	"housing/internal/journal"
+	"housing/internal/sequential"
 )
 
 // noted is a journal that keeps what it is given in memory.
@@ -37,6 +39,38 @@ func (n *noted) Outcomes(_ context.Context, outcomes []journal.Outcome) (journal
 	defer n.mu.Unlock()
 	n.outcomes = outcomes
 	return journal.Result{Recorded: len(outcomes), Unmatched: len(n.unmatched), FirstUnmatched: n.unmatched}, n.fails
+}
+
+func (n *noted) Arms(context.Context, time.Time) ([]journal.Arm, journal.Difference, error) {
+	nan := math.NaN()
+	arms := []journal.Arm{
+		{Version: "kc-2", Role: "candidate", Predictions: 7, MdAPE: journal.Estimate{Value: nan, Low: nan, High: nan}},
+		{Version: "kc-1", Role: "primary", Predictions: 90, Outcomes: 60, MdAPE: journal.Estimate{Value: 11.1, Low: 9, High: 13}},
+	}
+	return arms, journal.Difference{Primary: "kc-1", Candidate: "kc-2", LogError: sequential.Interval{Low: math.Inf(-1), High: math.Inf(1)}}, n.fails
+}
+
+// TestTheAccuracyOfVersionsIsShown holds that what is no number is left out,
+// and that a database which is away takes nothing else with it.
+func TestTheAccuracyOfVersionsIsShown(t *testing.T) {
+	a := newAPI(t, func(s *setup) { s.Journal = new(noted) })
+	got := read[Rollout](t, ask(a, "GET", "/v1/rollout", ""))
+	if got.Accuracy == nil || len(got.Accuracy.Arms) != 2 || got.Accuracy.Difference == nil {
+		t.Fatalf("%+v", got.Accuracy)
+	}
+	if c := got.Accuracy.Arms[0]; c.Version != "kc-2" || c.MdAPE.Value != nil {
+		t.Errorf("%+v", c)
+	}
+	if p := got.Accuracy.Arms[1]; p.Outcomes != 60 || *p.MdAPE.Value != 11.1 || *p.MdAPE.High != 13 {
+		t.Errorf("%+v", p)
+	}
+	if d := got.Accuracy.Difference; d.Better != "" || d.LogError.Low != nil {
+		t.Errorf("%+v", d)
+	}
+	a = newAPI(t, func(s *setup) { s.Journal = &noted{fails: io.ErrUnexpectedEOF} })
+	if w := ask(a, "GET", "/v1/rollout", ""); w.Code != 200 || read[Rollout](t, w).Accuracy != nil {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
 }
 
 func TestPredictionsAreNoted(t *testing.T) {

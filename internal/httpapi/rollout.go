@@ -35,6 +35,8 @@ type Rollout struct {
 	Plan    RolloutPlan     `json:"plan" doc:"The plan that this replica follows."`
 	History []RolloutRecord `json:"history" nullable:"false" doc:"Changes of the plan, newest first; at most 50."`
 	Replica Replica         `json:"replica" doc:"How the replica that answers is."`
+	// A pointer, as it is absent without a journal.
+	Accuracy *VersionAccuracy `json:"accuracy,omitempty" doc:"How close the versions came to what houses then sold for; absent without DATABASE_URL, and while the database is away."`
 }
 
 // RolloutRecord is one change of the plan.
@@ -74,7 +76,7 @@ func wirePlan(p rollout.Plan) RolloutPlan {
 	return RolloutPlan{Primary: p.Primary, Candidate: p.Candidate, Mode: string(p.Mode), Percent: float64(p.Percent) / 100, Salt: p.Salt, Previous: p.Previous}
 }
 
-func (a *API) rollout(x *exchange, _ *http.Request) error {
+func (a *API) rollout(x *exchange, r *http.Request) error {
 	m := a.Valuer.Model()
 	if m == nil {
 		return valuer.ErrNoModel
@@ -90,11 +92,12 @@ func (a *API) rollout(x *exchange, _ *http.Request) error {
 	for _, c := range s.History {
 		answer.History = append(answer.History, RolloutRecord{When: c.When, Who: c.Who, What: c.What, Why: c.Why, From: recordedPlan(c.From), To: recordedPlan(c.To)})
 	}
-	for _, r := range s.Running {
+	for _, m := range s.Running {
 		answer.Replica.Running = append(answer.Replica.Running, RunningModel{
-			Version: r.Manifest.Version, SHA256: r.Digest, Since: r.Since, Faults: r.Faults, SentBack: r.SentBack,
+			Version: m.Manifest.Version, SHA256: m.Digest, Since: m.Since, Faults: m.Faults, SentBack: m.SentBack,
 		})
 	}
+	answer.Accuracy = a.accuracy(r.Context(), s.Plan.Began(s.History))
 	x.Header()["Etag"] = []string{strconv.Quote(s.Plan.Tag())}
 	return x.answerJSON(http.StatusOK, answer)
 }

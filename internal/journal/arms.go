@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"housing/internal/sequential"
 	"housing/internal/store"
@@ -72,17 +73,27 @@ func (j *Journal) Arms(ctx context.Context, since time.Time) ([]Arm, Difference,
 	if j.arms.since.Equal(since) && time.Now().Before(j.arms.until) {
 		return slices.Clone(j.arms.arms), j.arms.difference, nil
 	}
-	measured, err := j.measureArms(ctx, since)
+	arms, difference, err := Measure(ctx, j.Pool, since)
 	if err != nil {
-		return nil, Difference{}, store.Explain(j.Pool, fmt.Errorf("measure versions: %w", err))
-	}
-	difference := compare(measured)
-	var arms []Arm
-	for _, m := range measured {
-		arms = append(arms, m.Arm)
+		return nil, Difference{}, err
 	}
 	j.arms.since, j.arms.until, j.arms.arms, j.arms.difference = since, time.Now().Add(armsKept), arms, difference
 	return slices.Clone(arms), difference, nil
+}
+
+// Measure is [Journal.Arms] for who has no journal, such as a command; it
+// looks each time.
+func Measure(ctx context.Context, pool *pgxpool.Pool, since time.Time) (arms []Arm, d Difference, err error) {
+	ctx, cancel := context.WithTimeout(ctx, armsTimeout)
+	defer cancel()
+	measured, err := measureArms(ctx, pool, since)
+	if err != nil {
+		return nil, d, store.Explain(pool, fmt.Errorf("measure versions: %w", err))
+	}
+	for _, m := range measured {
+		arms = append(arms, m.Arm)
+	}
+	return arms, compare(measured), nil
 }
 
 // measuredArm is an arm with what the difference needs.
@@ -92,8 +103,8 @@ type measuredArm struct {
 }
 
 // measureArms asks PostgreSQL, which is given a bound on its time.
-func (j *Journal) measureArms(ctx context.Context, since time.Time) (arms []measuredArm, err error) {
-	err = pgx.BeginTxFunc(ctx, j.Pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+func measureArms(ctx context.Context, pool *pgxpool.Pool, since time.Time) (arms []measuredArm, err error) {
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", fmt.Sprint(armsTimeout.Milliseconds())); err != nil {
 			return err
 		}
@@ -177,7 +188,7 @@ func compare(arms []measuredArm) (d Difference) {
 	if primary == nil {
 		return d
 	}
-	candidate := find(func(m *measuredArm) bool { return !m.Shadow && m.Role != "primary" && m.Version != primary.Version })
+	candidate := find(func(m *measuredArm) bool { return !m.Shadow && m.Role == "candidate" && m.Version != primary.Version })
 	if candidate == nil {
 		candidate = find(func(m *measuredArm) bool { return m.Shadow && m.Version != primary.Version })
 	}

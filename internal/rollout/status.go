@@ -77,6 +77,20 @@ func (p Plan) Tag() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Began returns when the versions that the plan names began to be compared: the
+// time of the change that brought its candidate, or without one its primary;
+// zero where the history does not go back as far.
+func (p Plan) Began(history []registry.Change) (began time.Time) {
+	for _, c := range history {
+		was, err := Parse(c.To)
+		if err != nil || was.Primary != p.Primary || was.Candidate != p.Candidate || was.Salt != p.Salt {
+			return began
+		}
+		began = c.When
+	}
+	return time.Time{}
+}
+
 // Replace makes next the plan of the registry in place of before, keeping
 // what follows from before: the version to go back to, and who is dealt which
 // version.
