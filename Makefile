@@ -39,12 +39,20 @@ faults: ## value houses for minutes while the database and Redis hang, die and c
 floods: ## attack a service for minutes: slow connections, resets, headers, JSON, bombs; its memory has a bound
 	FLOODS=long go test -v -timeout 15m -count 1 -run DoNotHarmOthers ./internal/cli
 
+.PHONY: swaps
+swaps: ## swap models 200 times in 100 seconds under 300 requests a second
+	SWAPS=long go test -v -timeout 10m -count 1 -run TestSwapsFailNoRequest ./internal/cli
+
+.PHONY: fleet
+fleet: ## let the guard of three replicas roll out three bad models and a good one (needs nginx and Prometheus)
+	FLEET=long go test -v -timeout 15m -count 1 -run TestTheGuardOfAFleet ./internal/cli
+
+# As many at once as there are processors, each with one worker.
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 	@go list ./... | while read -r package; do \
-	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    echo "== $$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
-	  done; done
+	  go test -list '^Fuzz' $$package | grep '^Fuzz' | sed "s|^|$$package |" || true; \
+	done | xargs -P $$(nproc) -L 1 sh -c 'echo "== $$0 $$1"; exec go test -run "^$$" -parallel 1 -fuzz "^$$1$$" -fuzztime $(FUZZTIME) $$0'
 
 .PHONY: schemathesis
 schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens; EXAMPLES=2500 for six to ten minutes
