@@ -142,7 +142,7 @@ func firstModel(t *testing.T, c *serveCommand) (version string, err error) {
 	t.Helper()
 	metrics, log := telemetry.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
 	v := valuer.New(valuer.Options{Metrics: metrics, Log: log})
-	models, err := c.openModels(t.Context(), v, nil, &followed{metrics: metrics, log: log}, metrics, log)
+	models, err := c.openModels(t.Context(), v, nil, nil, &followed{metrics: metrics, log: log}, metrics, log)
 	if err != nil {
 		return "", err
 	}

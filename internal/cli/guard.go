@@ -17,7 +17,7 @@ import (
 // guardFlags are the flags of a rollout that is guarded.
 type guardFlags struct {
 	config.Fleet
-	Steps       []rollout.Percent `sep:"," placeholder:"P,P,..." help:"Move the share on from step to step, such as 1,5,25,50,100, while candidate and primary agree, and roll back where they do not."`
+	Steps       []rollout.Percent `sep:"," placeholder:"P" help:"Move the share on from step to step, such as 1,5,25,50,100, while candidate and primary agree, and roll back where they do not."`
 	Every       time.Duration     `default:"5m" placeholder:"TIME" help:"How long each step lasts at least. Default: 5m."`
 	MinRequests int               `default:"200" placeholder:"N" help:"Requests of the candidate that each step needs. Default: 200."`
 	MaxErrors   float64           `default:"0.005" placeholder:"SHARE" help:"How many more of its requests the candidate may fail in. Default: 0.005, half a percentage point."`

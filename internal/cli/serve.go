@@ -52,7 +52,16 @@ func (c *serveCommand) Run(p *program) (err error) {
 	defer redis.stop()
 	redis.start(p.ctx)
 	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
-	models, err := c.openModels(p.ctx, v, redis.bundles, files, named, log)
+	database, err := c.openDatabase(v, files, named, log)
+	if err != nil {
+		return err
+	}
+	defer database.stop()
+	database.start(p.ctx)
+	kept := c.openJournal(database, named, log)
+	kept.start(p.ctx)
+	defer kept.stop()
+	models, err := c.openModels(p.ctx, v, redis.bundles, kept.noted(), files, named, log)
 	if err != nil {
 		return err
 	}
@@ -64,15 +73,6 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err := models.start(p.ctx); err != nil {
 		return err
 	}
-	database, err := c.openDatabase(v, files, named, log)
-	if err != nil {
-		return err
-	}
-	defer database.stop()
-	database.start(p.ctx)
-	kept := c.openJournal(database, named, log)
-	kept.start(p.ctx)
-	defer kept.stop()
 	access, err := c.openAuth(files, named, log)
 	if err != nil {
 		return err

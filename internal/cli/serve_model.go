@@ -40,7 +40,7 @@ type servedModels struct {
 }
 
 // openModels opens the registry of the settings, or the built-in model.
-func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept registry.Keeper, files *followed, metrics *telemetry.Metrics, log *slog.Logger) (m *servedModels, err error) {
+func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept registry.Keeper, notes rollout.Recorder, files *followed, metrics *telemetry.Metrics, log *slog.Logger) (m *servedModels, err error) {
 	m = &servedModels{valuer: v, command: c, log: log}
 	flags := registryFlags{c.Registry}
 	key, err := flags.key()
@@ -79,7 +79,7 @@ func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept re
 	dependency := store.NewDependency("registry", metrics.DependencyUp("registry"), log)
 	m.dependencies = append(m.dependencies, dependency)
 	m.traffic = rollout.NewTraffic(rollout.Options{
-		Registry: m.registry, Valuer: v, Pinned: c.DefaultModelVersion, Poll: time.Duration(c.ModelPoll), Probation: probation(c.ModelProbation), Dependency: dependency, Metrics: metrics, Log: log,
+		Registry: m.registry, Valuer: v, Pinned: c.DefaultModelVersion, Journal: notes, Poll: time.Duration(c.ModelPoll), Probation: probation(c.ModelProbation), Dependency: dependency, Metrics: metrics, Log: log,
 		Load: func(ctx context.Context, version string) (valuer.Model, error) {
 			b, err := m.load(ctx, version)
 			if err != nil {

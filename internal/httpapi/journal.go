@@ -21,10 +21,11 @@ type Journal interface {
 // note notes an answer in the journal, if there is one, and adds the ID to the
 // answer's JSON.
 func (a *API) note(w *workspace, x *exchange, r *http.Request, answer *valuer.Answer) {
+	p := &w.noted
+	*p = journal.Prediction{}
 	if a.Journal == nil {
 		return
 	}
-	p := &w.noted
 	*p = journal.Prediction{Time: x.started, Version: answer.Version, Role: string(answer.Role), UserID: auth.UserHash(a.UserKey, x.user), Prices: answer.Prices}
 	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && ids[0] == x.id {
 		p.ID = journal.NamedID(a.caller(x, r), x.id, r.URL.RequestURI(), w.body)

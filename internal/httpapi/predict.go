@@ -57,7 +57,7 @@ func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error
 		x.Header()["X-Model-Version"] = []string{answer.Version}
 		x.answer(http.StatusOK, valueJSON, w.out)
 		if a.Traffic != nil {
-			a.Traffic.Aside(x.id, w.houses, &answer)
+			a.Traffic.Aside(x.id, w.houses, &answer, &w.noted)
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"housing/internal/house"
+	"housing/internal/journal"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -25,31 +26,38 @@ type comparison struct {
 	other     valuer.Choice
 	candidate string
 	answered  valuer.Role
+	noted     journal.Prediction // the answer as it was noted; without an ID it was not
 }
+
+// Recorder notes predictions; that of package journal does.
+type Recorder interface{ Record(p *journal.Prediction) }
 
 // shadows values requests aside, one at a time; what there is no room for is
 // dropped and counted.
 type shadows struct {
 	valuer                  *valuer.Valuer
 	metrics                 *telemetry.Metrics
+	journal                 Recorder // nil without one
 	queue                   chan comparison
 	valued, dropped, failed prometheus.Counter
 }
 
-func newShadows(v *valuer.Valuer, m *telemetry.Metrics) *shadows {
-	return &shadows{valuer: v, metrics: m, queue: make(chan comparison, shadowQueue),
+func newShadows(v *valuer.Valuer, m *telemetry.Metrics, j Recorder) *shadows {
+	return &shadows{valuer: v, metrics: m, journal: j, queue: make(chan comparison, shadowQueue),
 		valued: m.Shadow("valued"), dropped: m.Shadow("dropped"), failed: m.Shadow("failed")}
 }
 
 // Aside lets a request that was answered be valued by the other version of
 // the plan too: in shadow by the candidate, as often as the plan says; else
-// those of the candidate by the primary. It never waits.
-func (t *Traffic) Aside(request string, houses []house.House, answer *valuer.Answer) {
+// those of the candidate by the primary. What that gives is noted under the ID
+// of noted, so that both can be compared with what the houses sell for. It
+// never waits, and keeps nothing that it is given.
+func (t *Traffic) Aside(request string, houses []house.House, answer *valuer.Answer, noted *journal.Prediction) {
 	plan := t.plan.Load()
 	if plan.Candidate == "" || len(houses) == 0 {
 		return
 	}
-	c := comparison{candidate: plan.Candidate, answered: answer.Role}
+	c := comparison{candidate: plan.Candidate, answered: answer.Role, noted: *noted}
 	switch {
 	case answer.Role == valuer.Primary && answer.Version == plan.Primary && plan.Shadows(request) && t.Valuer.Ready(plan.Candidate):
 		c.other = valuer.Choice{Version: plan.Candidate, Role: valuer.Candidate}
@@ -95,6 +103,10 @@ func (s *shadows) compare(c comparison, room []float64) []float64 {
 	default:
 		s.failed.Inc()
 		return room
+	}
+	if s.journal != nil && c.noted.ID != (journal.ID{}) {
+		c.noted.Version, c.noted.Role, c.noted.Shadow, c.noted.Prices = c.other.Version, string(c.other.Role), true, prices
+		s.journal.Record(&c.noted)
 	}
 	ratios := s.metrics.ShadowDifference(c.candidate)
 	for i, price := range prices {

@@ -46,7 +46,8 @@ type Options struct {
 	Valuer   *valuer.Valuer
 	// Load returns a version as a model that can run.
 	Load       func(ctx context.Context, version string) (valuer.Model, error)
-	Pinned     string // version that answers whatever the plan says; "" is none
+	Pinned     string   // version that answers whatever the plan says; "" is none
+	Journal    Recorder // notes what is valued aside; nil does not
 	Dependency *store.Dependency
 	Metrics    *telemetry.Metrics
 	Log        *slog.Logger
@@ -109,7 +110,7 @@ func NewTraffic(o Options) *Traffic {
 		o.Probation = probation
 	}
 	t := &Traffic{Options: o, loading: map[string]*load{}, problems: map[string]*VersionProblem{}, asked: map[string]time.Time{}}
-	t.aside = newShadows(o.Valuer, o.Metrics)
+	t.aside = newShadows(o.Valuer, o.Metrics, o.Journal)
 	t.plan.Store(&Plan{})
 	return t
 }

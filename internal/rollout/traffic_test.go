@@ -20,6 +20,7 @@ import (
 
 	"housing/internal/bundle/bundletest"
 	"housing/internal/house"
+	"housing/internal/journal"
 	"housing/internal/registry"
 	"housing/internal/rollout"
 	"housing/internal/store"
@@ -413,6 +414,31 @@ func TestReplicasSendTheSameUsersToTheCandidate(t *testing.T) {
 	}
 }
 
+// recorder keeps what is noted.
+type recorder struct {
+	sync.Mutex
+	noted []journal.Prediction
+}
+
+func (r *recorder) Record(p *journal.Prediction) {
+	r.Lock()
+	defer r.Unlock()
+	kept := *p
+	kept.Prices = slices.Clone(p.Prices)
+	r.noted = append(r.noted, kept)
+}
+
+func (r *recorder) count(is func(*journal.Prediction) bool) (n int) {
+	r.Lock()
+	defer r.Unlock()
+	for i := range r.noted {
+		if is(&r.noted[i]) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestShadowsAreComparedAside holds that a shadow answers nobody, that the
 // differences are measured, and that what there is no room for is dropped.
 func TestShadowsAreComparedAside(t *testing.T) {
@@ -423,7 +449,8 @@ func TestShadowsAreComparedAside(t *testing.T) {
 		t.Run(string(c.mode), func(t *testing.T) {
 			r, _ := registryWith(t, "a", "b")
 			change(t, r, func(p rollout.Plan) (rollout.Plan, error) { return p.Start("b", c.mode, rollout.Whole, "salt") })
-			s := startReplica(t, r, nil, nil)
+			noted := new(recorder)
+			s := startReplica(t, r, nil, func(o *rollout.Options) { o.Journal = noted })
 			s.until("the candidate", func() bool { return s.valuer.Ready("b") && s.Plan().Candidate == "b" })
 			houses := []house.House{house.Example()}
 			for i := range 200 {
@@ -431,13 +458,17 @@ func TestShadowsAreComparedAside(t *testing.T) {
 				if answer.Version != c.want {
 					t.Fatalf("%s answers", answer.Version)
 				}
-				s.Aside(fmt.Sprint("request", i), houses, &answer)
+				s.Aside(fmt.Sprint("request", i), houses, &answer, &journal.Prediction{ID: journal.NewID(time.Now()), Version: answer.Version, Role: string(answer.Role)})
 				houses[0].Values[house.SqftLiving] = 1000 + float64(i) // Aside keeps its own
 			}
 			count := func(result string) float64 { return testutil.ToFloat64(s.Metrics.Shadow(result)) }
 			s.until("all are counted", func() bool { return count("valued")+count("dropped") == 200 })
 			if count("valued") == 0 || count("failed") != 0 {
 				t.Errorf("%v were valued, %v failed", count("valued"), count("failed"))
+			}
+			other := map[string]string{"a": "b", "b": "a"}[c.want]
+			if n := noted.count(func(p *journal.Prediction) bool { return p.Shadow && p.Version == other && len(p.Prices) == 1 }); float64(n) != count("valued") {
+				t.Errorf("%d were noted, %v valued", n, count("valued"))
 			}
 			if n, err := testutil.GatherAndCount(s.metrics, "shadow_difference_ratio"); n != 1 || err != nil {
 				t.Errorf("%d series of differences, %v", n, err)
