@@ -219,7 +219,7 @@ func errorHelp(status int) string {
 	case http.StatusNotFound:
 		return "There is no such model version."
 	case http.StatusConflict:
-		return "There is no registry whose plan could be changed, or someone else changed it at the same moment."
+		return "The service has no registry whose plan could be changed, or no journal that could take outcomes; or someone else changed the plan at the same moment."
 	case http.StatusPreconditionFailed:
 		return "The plan is another than If-Match names."
 	case http.StatusRequestTimeout:
@@ -230,8 +230,6 @@ func errorHelp(status int) string {
 		return "The body is not application/json in UTF-8, or has a Content-Encoding."
 	case http.StatusUnprocessableEntity:
 		return "The body is JSON but breaks the schema; errors lists every fault, the first 100 of them."
-	case http.StatusNotImplemented:
-		return "The service keeps no journal, as it has no PostgreSQL."
 	case http.StatusServiceUnavailable:
 		return "There is no model or no PostgreSQL that it needs, too much to do, or the service is stopping; Retry-After says when to try again."
 	}

@@ -46,7 +46,7 @@ var outcomeFields = []struct{ name, must string }{
 }
 
 // errNoJournal is the answer where nothing is kept.
-var errNoJournal = problem(http.StatusNotImplemented, "this service keeps no outcomes: it is run without DATABASE_URL")
+var errNoJournal = problem(http.StatusConflict, "this service keeps no outcomes: it is run without DATABASE_URL")
 
 // retryOutcomes is when to come again, in seconds, while PostgreSQL is away.
 const retryOutcomes = "5"

@@ -167,7 +167,7 @@ func TestEveryFaultOfOutcomesIsNamed(t *testing.T) {
 }
 
 func TestOutcomesThatCannotBeKept(t *testing.T) {
-	wantProblem(t, ask(newAPI(t, nil), "POST", "/v1/outcomes", exampleOutcomes), 501)
+	wantProblem(t, ask(newAPI(t, nil), "POST", "/v1/outcomes", exampleOutcomes), 409)
 	for _, c := range []struct {
 		err    error
 		status int

@@ -52,7 +52,7 @@ var registryErrors = []int{http.StatusServiceUnavailable}
 // outcomesErrors are the statuses with which outcomes can fail.
 var outcomesErrors = []int{
 	http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-	http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusNotImplemented, http.StatusServiceUnavailable,
+	http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusConflict, http.StatusServiceUnavailable,
 }
 
 // table returns every route of the service in the order of the documents.

@@ -26,7 +26,7 @@ for _ in $(seq 100); do
 done
 [ -n "$address" ] || { cat "$work/log" >&2; exit 1; }
 
-token=$("$work/housing" token --sub schemathesis --ttl 2h)
+token=$("$work/housing" token --sub schemathesis --scope "predict outcomes models:read models:write" --ttl 2h)
 st run "http://$address/openapi.json" --header "Authorization: Bearer $token" --max-examples "$examples" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance,negative_data_rejection,ignored_auth,unsupported_method
 if grep -e http_panic -e '"level":"ERROR"' "$work/log"; then
