@@ -74,12 +74,14 @@ bench: ## run the benchmarks
 GOSEC_OFF := G103,G115,G203,G204,G301,G304,G404,G602
 
 .PHONY: lint
-lint: ## gofmt, go vet, go mod tidy, staticcheck, gosec
+lint: ## gofmt, go vet, go mod tidy, staticcheck, gosec, govulncheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
 	go run $(STATICCHECK) ./...
 	go run $(GOSEC) -quiet -exclude=$(GOSEC_OFF) ./...
+	@if curl -sfo /dev/null --max-time 10 https://vuln.go.dev/index/db.json; then $(MAKE) vuln; \
+	else echo 'govulncheck was NOT run: its database, vuln.go.dev, cannot be reached from here'; fi
 
 # How a release is built: the same commit and Go give the same bytes, in any
 # folder. Of git only the commit is named, so that -buildvcs is off.

@@ -58,7 +58,7 @@ func (c *rolloutStartCommand) guard(p *program) error {
 	if c.Mode != rollout.Canary {
 		return &usageError{fmt.Errorf("--steps moves the share of a canary: leave --mode out")}
 	}
-	r, err := c.open(p.ctx)
+	r, err := c.openToChange(p)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,7 @@ func (c *serveCommand) openModels(ctx context.Context, v *valuer.Valuer, kept re
 	if m.registry, err = flags.open(ctx); err != nil {
 		return nil, err
 	}
+	m.registry.AuditTo(log) // of what PUT /v1/rollout changes
 	m.key.Store(&key)
 	files.secret("MODEL_PUBLIC_KEY", c.ModelPublicKey, func(text string) error {
 		key, err := bundle.ParsePublicKey(text)
