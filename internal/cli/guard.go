@@ -117,8 +117,8 @@ func (v *guardView) show(p rollout.Progress) {
 	case "step":
 		text += "begins"
 	case "watching":
-		text += fmt.Sprintf("%d replicas, %.0f requests beside %.0f, %.0f houses compared, evidence against it %.0f %%",
-			p.Replicas, p.Requests, p.Primary, p.Compared, 100*p.Evidence)
+		text += fmt.Sprintf("%d replicas, %.0f of the %.0f requests it needs, beside %.0f of the primary, %.0f houses compared, evidence against it %.0f %%",
+			p.Replicas, p.Requests, p.Needed, p.Primary, p.Compared, 100*p.Evidence)
 	default:
 		text += p.Event + ": " + p.Detail
 	}

@@ -40,6 +40,7 @@ type Progress struct {
 	Steps     int       `json:"steps"`
 	Replicas  int       `json:"replicas"`
 	Requests  float64   `json:"requests"` // of the candidate, in this step
+	Needed    float64   `json:"needed_requests"`
 	Primary   float64   `json:"primary_requests"`
 	Compared  float64   `json:"compared_houses"`
 	Evidence  float64   `json:"evidence"` // the most of any test, of what rolls back
@@ -301,7 +302,7 @@ func (w *watch) tell(event, detail string) {
 	e := w.evidence
 	w.Tell(Progress{
 		Time: time.Now(), Event: event, Candidate: w.Version, Percent: w.plan.Percent, Step: w.step, Steps: len(w.Steps),
-		Replicas: w.replicas, Requests: e.step.candidate.requests, Primary: e.step.primary.requests, Compared: e.dearer.n,
+		Replicas: w.replicas, Requests: e.step.candidate.requests, Needed: w.Least, Primary: e.step.primary.requests, Compared: e.dearer.n,
 		Evidence: min(1, alpha*max(e.errors.E(), e.refused.E(), e.slow.E(), e.dearer.e(), e.cheaper.e())), Detail: detail,
 	})
 }
