@@ -101,6 +101,10 @@ const (
 	sentBack = "sent_back" // it failed too often once it answered
 )
 
+// loadFailures are the reasons for which a model may not be loaded.
+var loadFailures = []string{refused, string(registry.Unreachable), string(registry.Timeout), string(registry.Authentication),
+	string(registry.Permission), string(registry.Missing), string(registry.Conflict), string(registry.Overloaded)}
+
 // NewTraffic returns a follower that has not begun; see Start.
 func NewTraffic(o Options) *Traffic {
 	if o.Poll == 0 {
@@ -110,6 +114,9 @@ func NewTraffic(o Options) *Traffic {
 		o.Probation = probation
 	}
 	t := &Traffic{Options: o, loading: map[string]*load{}, problems: map[string]*VersionProblem{}, asked: map[string]time.Time{}}
+	for _, reason := range loadFailures {
+		o.Metrics.ModelLoadFailure(reason, 0) // shown from the start, so that the first one is seen to come
+	}
 	t.aside = newShadows(o.Valuer, o.Metrics, o.Journal)
 	t.plan.Store(&Plan{})
 	return t
@@ -166,6 +173,9 @@ func (t *Traffic) read(state registry.State) error {
 	}
 	if plan != before {
 		t.Log.Info("rollout_plan", "primary", plan.Primary, "candidate", plan.Candidate, "mode", string(plan.Mode), "percent", plan.Percent.String())
+	}
+	if before.Candidate != "" && plan.Candidate == "" && plan.Primary == before.Primary {
+		t.Metrics.RolloutRollbacks.Inc()
 	}
 	t.plan.Store(&plan)
 	return nil
@@ -248,7 +258,7 @@ func (t *Traffic) failed(version string, err error) {
 	if p.Reason == string(registry.Other) {
 		p.Reason = refused
 	}
-	t.Metrics.ModelLoadFailure(p.Reason)
+	t.Metrics.ModelLoadFailure(p.Reason, 1)
 	t.Log.Error("model_load", "model_version", version, "reason", p.Reason, "error", err.Error())
 	t.note(version, p)
 }

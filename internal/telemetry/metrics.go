@@ -3,6 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +44,7 @@ const (
 	modelsSentBack     = "models_sent_back_total"
 	modelInfo          = "model_info"
 	rolloutShare       = "rollout_share"
+	rolloutRollbacks   = "rollout_rollbacks_total"
 	shadowRequests     = "shadow_requests_total"
 	shadowDifference   = "shadow_difference_ratio"
 	demographicsLookup = "demographics_lookups_total"
@@ -94,6 +96,7 @@ var table = []Spec{
 	{Name: modelsSentBack, Type: Counter, Labels: []string{"model_version"}, Help: "Models that failed so often that another answers in their place."},
 	{Name: modelInfo, Type: Gauge, Labels: []string{"sha256", "version"}, Help: "1 for each model that is running."},
 	{Name: rolloutShare, Type: Gauge, Labels: []string{"role", "version"}, Help: "Share of callers, of 1, that the traffic plan sends to a version."},
+	{Name: rolloutRollbacks, Type: Counter, Help: "Candidates that were taken out of the traffic plan and did not become the primary."},
 	{Name: shadowRequests, Type: Counter, Labels: []string{"result"}, Help: "Requests that were to be valued aside by a second model; result is valued, dropped or failed."},
 	{Name: shadowDifference, Type: Histogram, Labels: []string{"model_version"}, Buckets: ratios, Help: "Price by the candidate over price by the primary for the same house; the version is the candidate's."},
 	{Name: demographicsLookup, Type: Counter, Labels: []string{"result"}, Help: "Lookups of a zipcode's demographics; result is known or unknown."},
@@ -123,6 +126,7 @@ func Table() []Spec { return append([]Spec(nil), table...) }
 type Metrics struct {
 	ModelLoadTime       prometheus.Gauge
 	ModelSwaps          prometheus.Counter
+	RolloutRollbacks    prometheus.Counter
 	HTTPInFlight        prometheus.Gauge
 	CertificateExpiry   prometheus.Gauge
 	ConnectionsRefused  prometheus.Counter
@@ -173,6 +177,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		ModelLoadTime:       gauge(modelLoadTime).WithLabelValues(),
 		ModelSwaps:          counter(modelSwaps).WithLabelValues(),
+		RolloutRollbacks:    counter(rolloutRollbacks).WithLabelValues(),
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
 		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
 		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
@@ -272,9 +277,11 @@ func (m *Metrics) SetModels(digests map[string]string) {
 	}
 }
 
-// ModelLoadFailure counts a model that could not be loaded; reason is one of
-// a few words.
-func (m *Metrics) ModelLoadFailure(reason string) { m.modelLoadFailures.WithLabelValues(reason).Inc() }
+// ModelLoadFailure counts models that could not be loaded; reason is one of a
+// few words.
+func (m *Metrics) ModelLoadFailure(reason string, models int) {
+	m.modelLoadFailures.WithLabelValues(reason).Add(float64(models))
+}
 
 // ModelSentBack returns the count of a version's being sent back, which is
 // shown from now on so that its growth can be seen.
@@ -381,4 +388,19 @@ func statusText(status int) string {
 		return "other"
 	}
 	return statusTexts[status]
+}
+
+// Unit returns the unit of what a metric counts or shows, by the ending of its
+// name, as is the custom of Prometheus; "-" for a number of things.
+func (s *Spec) Unit() string {
+	name := strings.TrimSuffix(s.Name, "_total")
+	for _, unit := range []string{"seconds", "dollars", "bytes", "ratio"} {
+		if strings.HasSuffix(name, "_"+unit) {
+			return unit
+		}
+	}
+	if strings.HasSuffix(name, "_percentage_error") {
+		return "percent"
+	}
+	return "-"
 }

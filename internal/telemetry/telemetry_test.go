@@ -26,7 +26,7 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	m.RateLimited("local")
 	m.AuthFailures("expired").Inc()
 	m.FileReload("jwt_secret", nil)
-	m.ModelLoadFailure("refused")
+	m.ModelLoadFailure("refused", 1)
 	m.ModelSentBack("kc-2")
 	m.SetShares(Share{"kc-1", "primary", 1})
 	m.Shadow("valued")
