@@ -165,7 +165,7 @@ func (a *API) setRollout(x *exchange, r *http.Request) error {
 // token, else that it came by HTTP from an address.
 func (a *API) changer(x *exchange, r *http.Request) string {
 	name := a.caller(x, r)
-	return name[:min(len(name), 200)]
+	return strings.ToValidUTF8(name[:min(len(name), 200)], "")
 }
 
 // readChange reads the body of PUT /v1/rollout.
