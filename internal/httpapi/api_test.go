@@ -72,11 +72,17 @@ func newAPI(t testing.TB, change func(*setup)) *API {
 
 // ask sends a request through the whole chain. Header are pairs.
 func ask(a *API, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	return askFrom(a, "192.0.2.1:1234", "example.com", method, target, body, header...)
+}
+
+// askFrom is ask for a client at an address that asks for a host.
+func askFrom(a *API, peer, host, method, target, body string, header ...string) *httptest.ResponseRecorder {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
 	r := httptest.NewRequest(method, target, reader)
+	r.RemoteAddr, r.Host = peer, host
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -87,8 +93,7 @@ func ask(a *API, method, target, body string, header ...string) *httptest.Respon
 
 // local is ask for a client on this machine.
 func local(a *API, method, target, body string, header ...string) *httptest.ResponseRecorder {
-	header = append(header, "X-Forwarded-For", "127.0.0.1")
-	return ask(a, method, target, body, header...)
+	return askFrom(a, "127.0.0.1:50000", "127.0.0.1:8000", method, target, body, header...)
 }
 
 // read decodes an answer.

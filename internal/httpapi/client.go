@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -43,6 +44,31 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		}
 	}
 	return address
+}
+
+// fromHere says whether a program on this machine sent a request for itself.
+// What proxies write does not count: whoever stands in their network can write
+// it too, and a proxy on this machine speaks for others. The name that was asked for must
+// be the machine's own, as a page in a browser here can let its own name stand
+// for 127.0.0.1.
+func fromHere(r *http.Request) bool {
+	if !fromThisMachine(r) {
+		return false
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && address.Unmap().IsLoopback()
 }
 
 // parseForwarded reads an address as proxies write it, some with a port.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 	"net/http"
@@ -90,7 +91,14 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 			return answer, err
 		}
 	}
-	if answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice); err == nil {
+	answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice)
+	if version != "" && a.Traffic != nil && errors.Is(err, valuer.ErrUnknownVersion) {
+		// It was let go of for another one while the body was read.
+		if choice, err = a.choose(x, r, version); err == nil {
+			answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice)
+		}
+	}
+	if err == nil {
 		w.prices = answer.Prices
 	}
 	return answer, err

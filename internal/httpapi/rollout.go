@@ -120,8 +120,8 @@ const changeLimit = 15 * time.Second
 const maxWhy = 500
 
 func (a *API) setRollout(x *exchange, r *http.Request) error {
-	if a.Auth == nil && !clientAddress(r, a.TrustedProxies).IsLoopback() {
-		return problem(http.StatusForbidden, "without authentication the plan can be changed from this machine alone; set JWT_SECRET or JWT_JWKS_URL")
+	if a.Auth == nil && !fromHere(r) {
+		return problem(http.StatusForbidden, "without authentication the plan can be changed from this machine alone, not through a proxy, and by the address 127.0.0.1, [::1] or localhost; set JWT_SECRET or JWT_JWKS_URL")
 	}
 	body, err := a.readBody(nil, x, r)
 	if err != nil {
@@ -165,7 +165,7 @@ func (a *API) setRollout(x *exchange, r *http.Request) error {
 // token, else that it came by HTTP from an address.
 func (a *API) changer(x *exchange, r *http.Request) string {
 	name := a.caller(x, r)
-	return name[:min(len(name), 200)]
+	return strings.ToValidUTF8(name[:min(len(name), 200)], "")
 }
 
 // readChange reads the body of PUT /v1/rollout.

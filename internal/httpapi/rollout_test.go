@@ -130,7 +130,33 @@ func TestPlansThatCannotBe(t *testing.T) {
 		}
 	}
 	wantProblem(t, local(a.API, "PUT", "/v1/rollout", `{"plan":`), 400)
-	wantProblem(t, ask(a.API, "PUT", "/v1/rollout", `{"plan":{"primary":"kc-2"}}`, "X-Forwarded-For", "203.0.113.7"), 403)
+}
+
+// TestThePlanIsChangedFromThisMachineAlone holds that without authentication
+// no header makes a client one of this machine.
+func TestThePlanIsChangedFromThisMachineAlone(t *testing.T) {
+	a := newPlanned(t)
+	const here, plan = "127.0.0.1:50000", `{"plan":{"primary":"kc-2"}}`
+	for _, c := range []struct {
+		what, peer, host string
+		header           []string
+	}{
+		{"another machine", "192.0.2.1:1234", "127.0.0.1:8000", nil},
+		{"a proxy for another machine", "192.0.2.1:1234", "127.0.0.1:8000", []string{"X-Forwarded-For", "203.0.113.7"}},
+		{"a machine of the proxies' network that says it is this one", "192.0.2.1:1234", "127.0.0.1:8000", []string{"X-Forwarded-For", "127.0.0.1"}},
+		{"a proxy on this machine", here, "127.0.0.1:8000", []string{"X-Forwarded-For", "203.0.113.7"}},
+		{"another kind of proxy on this machine", here, "127.0.0.1:8000", []string{"Forwarded", "for=203.0.113.7"}},
+		{"a page whose name leads to this machine", here, "evil.example:8000", nil},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			wantProblem(t, askFrom(a.API, c.peer, c.host, "PUT", "/v1/rollout", plan, c.header...), 403)
+		})
+	}
+	for _, host := range []string{"localhost:8000", "[::1]:8000", "[::1]", "127.0.0.1"} {
+		if w := askFrom(a.API, here, host, "PUT", "/v1/rollout", plan); w.Code != 200 {
+			t.Errorf("%s: %d %s", host, w.Code, w.Body)
+		}
+	}
 }
 
 func TestTheVersionsAreListed(t *testing.T) {

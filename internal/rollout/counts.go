@@ -61,22 +61,39 @@ type growth struct {
 	sentBack           float64   // replicas that sent the candidate back
 }
 
-// meter tells how much counters have grown. A counter that falls has begun
-// anew; a replica that was not seen before is not counted before its second
-// look, as nobody knows how long it has counted.
+// meter tells how much counters have grown. Where one of a version falls, all
+// of that version have begun anew: those that do not fall have only come past
+// where they were. A replica that was not seen before, or is another process
+// than the one that was, is not counted before its second look, as nobody
+// knows how long it has counted.
 type meter struct {
-	last map[string]map[string]float64 // by replica and series
+	last    map[string]map[string]float64 // by replica and series
+	started map[string]float64            // by replica, in seconds since 1970
 }
 
 // grow returns what was counted since the last look.
 func (m *meter) grow(plan *Plan, samples []Sample) growth {
 	if m.last == nil {
-		m.last = map[string]map[string]float64{}
+		m.last, m.started = map[string]map[string]float64{}, map[string]float64{}
 	}
 	g := growth{primary: newArm(), candidate: newArm(), ratios: histogram{}}
-	fresh := map[string]bool{}
+	type life struct{ replica, version string }
+	anew, fresh := map[life]bool{}, map[string]bool{}
 	for _, s := range samples {
-		if s.Name == seriesModels || s.Name == seriesShares {
+		switch before, known := m.started[s.Replica]; {
+		case s.Name == seriesStarted:
+			if known && before != s.Value {
+				delete(m.last, s.Replica)
+			}
+			if known || len(m.started) < maxReplicas {
+				m.started[s.Replica] = s.Value
+			}
+		case s.counts() && s.Value < m.last[s.Replica][s.key()]:
+			anew[life{s.Replica, s.Labels["model_version"]}] = true
+		}
+	}
+	for _, s := range samples {
+		if !s.counts() {
 			continue
 		}
 		if m.last[s.Replica] == nil {
@@ -93,12 +110,17 @@ func (m *meter) grow(plan *Plan, samples []Sample) growth {
 		if fresh[s.Replica] {
 			continue
 		}
-		if now < before {
+		if anew[life{s.Replica, s.Labels["model_version"]}] {
 			before = 0
 		}
 		g.count(plan, s, now-before)
 	}
 	return g
+}
+
+// counts says whether the sample is of what only grows while a process runs.
+func (s *Sample) counts() bool {
+	return s.Name != seriesModels && s.Name != seriesShares && s.Name != seriesStarted
 }
 
 // key names a series of a replica.
@@ -158,6 +180,9 @@ type Replica struct {
 func ReplicasOf(samples []Sample) []Replica {
 	found := map[string]*Replica{}
 	for _, s := range samples {
+		if s.Name == seriesStarted { // which every process has
+			continue
+		}
 		r := found[s.Replica]
 		if r == nil {
 			r = &Replica{Address: s.Replica, Shares: map[string]float64{}}

@@ -118,7 +118,7 @@ func (e *evidence) add(g growth) (why string, err error) {
 	return e.verdict(), nil
 }
 
-func counts(n, k float64) sequential.Counts { return sequential.Counts{N: max(n, k), K: k} }
+func counts(n, k float64) sequential.Counts { return sequential.Counts{N: max(n, k), K: max(0, k)} }
 
 // addDurations compares how often requests take longer than the limit, which
 // is set once by what the primary took until then.

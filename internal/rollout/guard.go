@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"housing/internal/registry"
@@ -97,6 +98,10 @@ func (g *Guard) Run(ctx context.Context) error {
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
+	if w.plan.Primary == w.Version { // by the guard that was killed before it told so
+		w.tell("promoted", "it is the primary already")
+		return nil
+	}
 	for i, percent := range g.Steps {
 		w.step = i + 1
 		if percent < w.plan.Percent {
@@ -116,7 +121,7 @@ func (g *Guard) Run(ctx context.Context) error {
 			return w.back(ctx, why)
 		}
 	}
-	if w.plan.Percent < Whole {
+	if g.Steps[len(g.Steps)-1] < Whole { // someone else's 100 % was not watched
 		w.tell("stopped", "the last step is reached; the plan stays as it is")
 		return nil
 	}
@@ -140,6 +145,12 @@ func (w *watch) begin(ctx context.Context) error {
 	if w.plan.Candidate == w.Version && w.plan.Mode == Canary && w.plan.Percent > 0 {
 		return nil
 	}
+	if w.plan.Candidate == "" && w.plan.Primary == w.Version {
+		return nil
+	}
+	if _, err := w.Source.Read(ctx); err != nil {
+		return fmt.Errorf("nothing was changed, as what the candidate does could not be seen: %w", err)
+	}
 	salt := rand.Text()
 	return w.change(ctx, "start "+w.Version, "step 1", func(p Plan) (Plan, error) {
 		if p.Candidate == w.Version && p.Mode == Canary {
@@ -159,7 +170,7 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 	if w.Why != "" {
 		why += ": " + w.Why
 	}
-	why = why[:min(len(why), 400)]
+	why = strings.ToValidUTF8(why[:min(len(why), 400)], "")
 	for {
 		made, err := Change(ctx, w.Registry, func(now Plan, _ func(string) string) (Plan, string, error) {
 			if now != w.plan {
@@ -220,12 +231,14 @@ func (w *watch) hold(ctx context.Context) (why string, err error) {
 	}
 	w.evidence.nextStep()
 	var began time.Time // once every replica follows
-	asked := time.Now()
+	w.seen = time.Now()
+	followed := time.Now() // when every replica did last, or could not know of the step
 	for checks := 0; ; checks++ {
 		if err := sleep(ctx, look); err != nil {
 			return "", err
 		}
-		if err := w.mine(ctx); err != nil {
+		known, err := w.mine(ctx)
+		if err != nil {
 			return "", err
 		}
 		samples, err := w.Source.Read(ctx)
@@ -245,16 +258,18 @@ func (w *watch) hold(ctx context.Context) (why string, err error) {
 		if err != nil || why != "" {
 			return why, err
 		}
-		if began.IsZero() {
-			late := w.late(samples)
-			switch {
-			case late == "":
-				began = now
-			case now.Sub(asked) > readyLimit:
-				return late, nil
-			default:
-				w.tell("waiting", late)
-			}
+		late := w.late(samples)
+		if late == "" || !known {
+			followed = now
+		}
+		switch {
+		case now.Sub(followed) > readyLimit:
+			return late, nil
+		case late != "":
+			w.tell("waiting", late)
+			continue
+		case began.IsZero():
+			began = now
 			continue
 		}
 		w.tell("watching", "")
@@ -265,24 +280,26 @@ func (w *watch) hold(ctx context.Context) (why string, err error) {
 }
 
 // mine returns an error where someone else has changed the plan. A registry
-// that is away changes nothing.
-func (w *watch) mine(ctx context.Context) error {
+// that is away changes nothing; then known is false.
+func (w *watch) mine(ctx context.Context) (known bool, err error) {
 	state, _, err := w.Registry.State(ctx, "")
 	if err != nil {
-		return nil
+		return false, nil
 	}
 	there, err := Of(state)
 	if err != nil || there != w.plan {
 		w.tell("stopped", ErrChanged.Error())
-		return ErrChanged
+		return false, ErrChanged
 	}
-	return nil
+	return true, nil
 }
 
 // late names replicas that do not follow the plan, or returns "".
 func (w *watch) late(samples []Sample) string {
 	replicas := ReplicasOf(samples)
-	w.replicas = len(replicas)
+	if w.replicas = len(replicas); w.replicas == 0 {
+		return "no replica shows what it runs"
+	}
 	var late []string
 	for i := range replicas {
 		if !replicas[i].follows(&w.plan) {

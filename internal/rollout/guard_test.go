@@ -282,6 +282,80 @@ func TestAGuardWaitsForEveryReplica(t *testing.T) {
 	}
 }
 
+// TestAGuardEndsNoStepWhileAReplicaDoesNotFollow lets one cease to, as does
+// one that was started anew and cannot load the candidate.
+func TestAGuardEndsNoStepWhileAReplicaDoesNotFollow(t *testing.T) {
+	f := newFleet(t, 1)
+	f.change = func(look int, _ *registry.Registry) { f.late = look > 10 && look < 80 }
+	g := f.guard()
+	g.Steps = []rollout.Percent{rollout.Whole}
+	var events []string
+	g.Tell = func(p rollout.Progress) {
+		if len(events) == 0 || events[len(events)-1] != p.Event {
+			events = append(events, p.Event)
+		}
+	}
+	if err := g.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"step", "watching", "waiting", "watching", "promoted"}; !slices.Equal(events, want) {
+		t.Errorf("%v, want %v", events, want)
+	}
+}
+
+// TestAGuardPromotesOnlyWhatItWatched takes over a candidate that someone sent
+// everybody to, with steps that end before.
+func TestAGuardPromotesOnlyWhatItWatched(t *testing.T) {
+	f := newFleet(t, 1)
+	whole := change(t, f.registry, func(p rollout.Plan) (rollout.Plan, error) { return p.Start("b", rollout.Canary, rollout.Whole, "x") })
+	g := f.guard()
+	g.Steps = []rollout.Percent{100, 500}
+	if err := g.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.plan(); got != whole {
+		t.Errorf("the plan is %+v", got)
+	}
+}
+
+// TestAGuardThatPromotedAndWasKilledIsDone starts it again as a job is.
+func TestAGuardThatPromotedAndWasKilledIsDone(t *testing.T) {
+	f := newFleet(t, 1)
+	done := change(t, f.registry, func(p rollout.Plan) (rollout.Plan, error) { return p.SetPrimary("b") })
+	if err := f.guard().Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.plan(); got != done {
+		t.Errorf("the plan is %+v", got)
+	}
+}
+
+func TestAGuardThatIsBlindStartsNothing(t *testing.T) {
+	f := newFleet(t, 1)
+	before := f.plan()
+	f.down = func(int) bool { return true }
+	if err := f.guard().Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("got %v", err)
+	}
+	if got := f.plan(); got != before {
+		t.Errorf("the plan is %+v", got)
+	}
+}
+
+// TestALongReasonDoesNotKeepAGuardFromItsWork cuts it in the middle of a
+// letter.
+func TestALongReasonDoesNotKeepAGuardFromItsWork(t *testing.T) {
+	for _, odd := range []string{"", "x"} {
+		f := newFleet(t, 1)
+		f.failing = 0.5
+		g := f.guard()
+		g.Why = odd + strings.Repeat("ä", 300)
+		if err := g.Run(t.Context()); !errors.Is(err, rollout.ErrRolledBack) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestGuardsThatCannotWork(t *testing.T) {
 	good := newFleet(t, 1).guard()
 	for name, spoil := range map[string]func(*rollout.Guard){
@@ -342,6 +416,10 @@ func TestReplicasAreReadAsTheyShowThemselves(t *testing.T) {
 	if _, err := (&rollout.Replicas{Addresses: []string{"http://127.0.0.1:1"}, Client: source.Client}).Read(t.Context()); err == nil {
 		t.Error("a replica that is not there was read")
 	}
+	source.Addresses = []string{"http://gone.invalid:8000", server.URL}
+	if some, err := source.Read(t.Context()); err != nil || len(some) != len(samples) {
+		t.Errorf("%d samples instead of %d beside a replica without a name: %v", len(some), len(samples), err)
+	}
 }
 
 func TestAnswersOfPrometheusAreReadStrictly(t *testing.T) {
@@ -360,6 +438,10 @@ func TestAnswersOfPrometheusAreReadStrictly(t *testing.T) {
 	}{
 		{`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"model_info","instance":"i:1","version":"a"},"value":[1.5,"1"]}]}}`, true},
 		{`{"status":"success","data":{"resultType":"vector","result":[]}}`, false},
+		{`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"process_start_time_seconds","instance":"other:1"},"value":[1.5,"1"]}]}}`, false},
+		{`{"status":"success","data":{"resultType":"vector","result":[` +
+			`{"metric":{"__name__":"prediction_requests_total","instance":"i:1","model_version":"a","role":"primary","job":"x"},"value":[1.5,"1"]},` +
+			`{"metric":{"__name__":"prediction_requests_total","instance":"i:1","model_version":"a","role":"primary","job":"y"},"value":[1.5,"3"]}]}}`, false},
 		{`{"status":"error","error":"parse error"}`, false},
 		{`<html>`, false},
 		{``, false},

@@ -48,9 +48,10 @@ const (
 	seriesSentBack  = "models_sent_back_total"
 	seriesModels    = "model_info"
 	seriesShares    = "rollout_share"
+	seriesStarted   = "process_start_time_seconds"
 )
 
-var series = []string{seriesRequests, seriesErrors, seriesRefused, seriesDurations, seriesPrices, seriesRatios, seriesSentBack, seriesModels, seriesShares}
+var series = []string{seriesRequests, seriesErrors, seriesRefused, seriesDurations, seriesPrices, seriesRatios, seriesSentBack, seriesModels, seriesShares, seriesStarted}
 
 // Bounds on reading.
 const (
@@ -95,6 +96,8 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 		return nil, fmt.Errorf("Prometheus at %s: %.200s", p.URL, cmpText(answer.Error, "its answer is not that of /api/v1/query"))
 	}
 	var samples []Sample
+	type one struct{ replica, key string }
+	known, some := map[one]bool{}, false
 	for _, r := range answer.Data.Result {
 		var text string
 		if len(r.Value) != 2 || json.Unmarshal(r.Value[1], &text) != nil {
@@ -105,9 +108,17 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 			continue
 		}
 		name, replica := r.Metric["__name__"], r.Metric["instance"]
-		samples = append(samples, Sample{Replica: replica, Name: name, Labels: r.Metric, Value: value})
+		s := Sample{Replica: replica, Name: name, Labels: r.Metric, Value: value}
+		if s.counts() {
+			if known[one{replica, s.key()}] {
+				return nil, fmt.Errorf("Prometheus at %s has %s of %s twice, as where two jobs scrape one replica or two replicas have one name: narrow PROMETHEUS_MATCH, now %q", p.URL, name, replica, p.Match)
+			}
+			known[one{replica, s.key()}] = true
+		}
+		some = some || name != seriesStarted
+		samples = append(samples, s)
 	}
-	if len(samples) == 0 {
+	if !some {
 		return nil, fmt.Errorf("Prometheus at %s knows no replica: does it scrape them, and is the match %q right?", p.URL, p.Match)
 	}
 	return samples, nil
@@ -161,6 +172,7 @@ type target struct {
 // targets returns a target for each machine of each address.
 func (r *Replicas) targets(ctx context.Context) ([]target, error) {
 	var targets []target
+	var faults []error
 	for _, address := range r.Addresses {
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -171,12 +183,16 @@ func (r *Replicas) targets(ctx context.Context) ([]target, error) {
 			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
 		hosts, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
-		if err != nil {
-			return nil, fmt.Errorf("replica %q: %w", address, err)
+		if err != nil { // as that of a container which is down
+			faults = append(faults, fmt.Errorf("replica %q: %w", address, err))
+			continue
 		}
 		for _, host := range hosts[:min(len(hosts), maxInstances)] {
 			targets = append(targets, target{url: strings.TrimRight(address, "/") + "/metrics", replica: net.JoinHostPort(host, port)})
 		}
+	}
+	if len(targets) == 0 && len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	if len(targets) == 0 || len(targets) > maxReplicas {
 		return nil, fmt.Errorf("%d replicas: want 1 to %d", len(targets), maxReplicas)

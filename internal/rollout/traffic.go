@@ -74,9 +74,10 @@ type Traffic struct {
 	running  sync.WaitGroup
 	ctx      context.Context // of the loads; set by Start
 
-	listing  sync.Mutex // held while the versions are listed
-	versions []string   // sorted, as of listed
-	listed   time.Time
+	listing  chan struct{} // holds a token while the versions are listed
+	versions []string      // sorted, as of the last list that was got
+	listed   time.Time     // when the registry was last asked
+	unlisted error         // of that, nil where it answered
 }
 
 // load is the loading of one version.
@@ -113,7 +114,7 @@ func NewTraffic(o Options) *Traffic {
 	if o.Probation == 0 {
 		o.Probation = probation
 	}
-	t := &Traffic{Options: o, loading: map[string]*load{}, problems: map[string]*VersionProblem{}, asked: map[string]time.Time{}}
+	t := &Traffic{Options: o, loading: map[string]*load{}, problems: map[string]*VersionProblem{}, asked: map[string]time.Time{}, listing: make(chan struct{}, 1)}
 	for _, reason := range loadFailures {
 		o.Metrics.ModelLoadFailure(reason, 0) // shown from the start, so that the first one is seen to come
 	}
@@ -417,21 +418,28 @@ func (t *Traffic) exists(ctx context.Context, version string) (bool, error) {
 }
 
 // list returns the versions of the registry, and with an error those that it
-// had before.
+// had before. One that is away is asked once a poll, not by each request.
 func (t *Traffic) list(ctx context.Context) ([]string, error) {
-	t.listing.Lock()
-	defer t.listing.Unlock()
+	select {
+	case t.listing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-t.listing }()
 	if time.Since(t.listed) < t.Poll {
-		return t.versions, nil
+		return t.versions, t.unlisted
 	}
-	ctx, cancel := context.WithTimeout(ctx, listLimit)
+	limited, cancel := context.WithTimeout(ctx, listLimit)
 	defer cancel()
-	versions, err := t.Registry.Versions(ctx)
-	if err != nil {
-		return t.versions, err
+	versions, err := t.Registry.Versions(limited)
+	if ctx.Err() != nil { // the client went away, which says nothing of the registry
+		return t.versions, cmp.Or(err, ctx.Err())
 	}
-	t.versions, t.listed = versions, time.Now()
-	return versions, nil
+	t.listed, t.unlisted = time.Now(), err
+	if err == nil {
+		t.versions = versions
+	}
+	return t.versions, err
 }
 
 // ask returns the loading of a version, nil if it runs. Called with mu held.

@@ -91,6 +91,12 @@ type Answer struct {
 // ctx which ended while the call waited.
 func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, choice Choice) (Answer, error) {
 	r, s, err := v.choose(&choice)
+	if err == ErrUnknownVersion && choice.Role == Candidate {
+		// It was dropped since the plan sent the client to it, as while its
+		// body was read: that is nothing the client asked for.
+		choice = Choice{}
+		r, s, err = v.choose(&choice)
+	}
 	for err == nil {
 		var answer Answer
 		answer, err = v.answer(ctx, r, dst, houses, choice.Role)

@@ -319,3 +319,23 @@ func TestRevaluingGivesWay(t *testing.T) {
 	close(goOn)
 	group.Wait()
 }
+
+// TestACandidateThatWasDroppedIsAnsweredByThePrimary holds that a request
+// which the plan sent to a candidate does not fail where that was rolled back
+// before its houses were read; who named the version is told.
+func TestACandidateThatWasDroppedIsAnsweredByThePrimary(t *testing.T) {
+	v, _, _ := several(t, 2)
+	if err := v.Drop("b"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.Value(t.Context(), nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Candidate})
+	if err != nil || got.Version != "a" || got.Role != valuer.Primary || got.Prices[0] != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := v.Value(t.Context(), nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Asked}); !errors.Is(err, valuer.ErrUnknownVersion) {
+		t.Errorf("who asked for it got %v", err)
+	}
+	if _, err := v.Revalue(nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Candidate}); !errors.Is(err, valuer.ErrUnknownVersion) {
+		t.Errorf("it is compared with itself: %v", err)
+	}
+}
