@@ -237,6 +237,11 @@ func startFleet(t *testing.T, perSecond int, settings map[string]string) *fleet 
 	}
 	f.nginx = &process{t: t, base: startNginx(t, f.services), client: client}
 	f.prometheus = startPrometheus(t, f.services)
+	for end := time.Now().Add(patience); strings.Count(f.rollout("status", "--json", "--prometheus-url", f.prometheus), `"address"`) < len(f.services); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("Prometheus does not see the replicas")
+		}
+	}
 	f.load = startLoad([]*process{f.nginx}, nil, perSecond, func(s *process, i int) error {
 		_, err := f.houses.ask(s, i, "X-Forwarded-For", fmt.Sprintf("198.51.%d.%d", 100+i%2000/250, i%250))
 		return err

@@ -115,14 +115,14 @@ func (c *rolloutStatusCommand) Run(p *program) error {
 	var replicas []rollout.Replica
 	if from != nil {
 		samples, err := from.Read(p.ctx)
-		if err != nil {
-			return err
+		if err != nil { // the plan can be shown all the same
+			fmt.Fprintf(p.stderr, "The replicas are not shown: %v\n", err)
 		}
 		replicas = rollout.ReplicasOf(samples)
 	}
 	accuracy, err := c.accuracy(p, plan.Began(state.PlanHistory))
 	if err != nil {
-		return err
+		fmt.Fprintf(p.stderr, "What houses sold for is not shown: %v\n", err)
 	}
 	if c.JSON {
 		status := struct {
@@ -164,13 +164,16 @@ func (c *rolloutStatusCommand) accuracy(p *program, since time.Time) (*httpapi.V
 	if c.DatabaseURL == "" {
 		return nil, nil
 	}
-	var found httpapi.VersionAccuracy
+	var found *httpapi.VersionAccuracy
 	err := onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
 		arms, difference, err := journal.Measure(ctx, pool, since)
-		found = httpapi.VersionAccuracyOf(since, arms, difference)
+		if err == nil {
+			measured := httpapi.VersionAccuracyOf(since, arms, difference)
+			found = &measured
+		}
 		return err
 	})
-	return &found, err
+	return found, err
 }
 
 // printVersionAccuracy prints how close the versions come.
