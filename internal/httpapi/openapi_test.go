@@ -209,7 +209,7 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 				reach(local(without, method, path, example))
 				reach(ask(a, method, path+"?model_version=none", example))
 				slow := httptest.NewRequest(method, path, iotest.ErrReader(os.ErrDeadlineExceeded))
-				slow.Header.Set("X-Forwarded-For", "127.0.0.1")
+				slow.RemoteAddr, slow.Host = "127.0.0.1:50000", "127.0.0.1:8000"
 				w := &deadlined{httptest.NewRecorder()}
 				planned.Handler().ServeHTTP(w, slow)
 				reach(w.ResponseRecorder)
