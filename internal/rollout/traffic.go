@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -255,9 +256,11 @@ func (t *Traffic) load(ctx context.Context, version string) error {
 
 // failed notes a version that could not be loaded.
 func (t *Traffic) failed(version string, err error) {
-	p := &VersionProblem{Version: version, Reason: string(registry.ReasonOf(err)), Detail: err.Error()}
+	p := &VersionProblem{Version: version, Reason: string(registry.ReasonOf(err))}
 	if p.Reason == string(registry.Other) {
-		p.Reason = refused
+		// Clients see this: where the registry lies is for the log alone, as
+		// is all that other errors say.
+		p.Reason, p.Detail = refused, strings.ReplaceAll(err.Error(), t.Registry.Location(), "the registry")
 	}
 	t.Metrics.ModelLoadFailure(p.Reason, 1)
 	t.Log.Error("model_load", "model_version", version, "reason", p.Reason, "error", err.Error())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -251,6 +252,11 @@ func TestABadBundleNeverAnswers(t *testing.T) {
 				s.until("seen to be bad", func() bool { reason, _ := s.Trouble(); return reason == "refused" })
 				if got := s.value("x", true); got.Version != "a" || s.valuer.Find("b") != nil {
 					t.Errorf("%+v", got)
+				}
+				for _, p := range s.Status().Problems {
+					if p.Detail == "" || strings.Contains(p.Detail, folder) {
+						t.Errorf("clients are told %q", p.Detail)
+					}
 				}
 				if _, err := s.Ask(t.Context(), "b"); !errors.Is(err, rollout.ErrRefused) {
 					t.Errorf("asked for it: %v", err)
