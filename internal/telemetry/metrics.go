@@ -84,7 +84,7 @@ var (
 // table lists every metric of the service but those of Go and the process.
 var table = []Spec{
 	{Name: predictionRequests, Type: Counter, Labels: byVersion, Help: "Requests that were answered with prices."},
-	{Name: predictionDuration, Type: Histogram, Labels: byVersion, Buckets: fastSeconds, Help: "Time to value the houses of one request, waiting for a worker included."},
+	{Name: predictionDuration, Type: Histogram, Labels: byVersion, Buckets: fastSeconds, Help: "Time to value the houses of one request that no cache had, waiting for a worker included."},
 	{Name: predictionRecords, Type: Counter, Labels: byVersion, Help: "Houses that were valued."},
 	{Name: predictionPanics, Type: Counter, Labels: byVersion, Help: "Panics inside a model that were turned into an error answer."},
 	{Name: predictionErrors, Type: Counter, Labels: byVersion, Help: "Requests in which a model panicked or gave what is no price; another model may have answered them."},

@@ -137,7 +137,6 @@ func (v *Valuer) choose(choice *Choice) (*running, *set, error) {
 func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses []house.House, role Role) (Answer, error) {
 	defer v.done(r)
 	metrics := v.metricsOf(r.loaded, role)
-	start := time.Now()
 	prices, err := v.prices(ctx, r, role, dst, houses)
 	r.calls.Add(1)
 	if err != nil {
@@ -156,7 +155,6 @@ func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses [
 		Type:            r.Type,
 		FeatureCount:    len(r.Features),
 	}
-	metrics.Duration.Observe(time.Since(start).Seconds())
 	metrics.Requests.Inc()
 	metrics.Records.Add(float64(len(prices)))
 	for _, price := range prices {
@@ -260,11 +258,18 @@ const keptKeys = 2000
 
 // work values the houses on a worker.
 func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
+	start := time.Now()
 	if err := v.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { <-v.workers }()
-	return v.price(r, role, dst, houses)
+	prices, err := v.price(r, role, dst, houses)
+	if err == nil {
+		// Not what the cache answers: a version that has been kept for long is
+		// not quicker for that than one that is new.
+		v.metricsOf(r.loaded, role).Duration.Observe(time.Since(start).Seconds())
+	}
+	return prices, err
 }
 
 // acquire takes a worker, and waits for one if it may.

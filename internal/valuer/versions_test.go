@@ -7,10 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"housing/internal/bundle"
+	"housing/internal/cache"
 	"housing/internal/house"
 	"housing/internal/valuer"
 )
@@ -337,5 +339,37 @@ func TestACandidateThatWasDroppedIsAnsweredByThePrimary(t *testing.T) {
 	}
 	if _, err := v.Revalue(nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Candidate}); !errors.Is(err, valuer.ErrUnknownVersion) {
 		t.Errorf("it is compared with itself: %v", err)
+	}
+}
+
+// TestTheCacheMakesNoVersionQuick holds that durations are those of the model:
+// what a cache answers is not among them.
+func TestTheCacheMakesNoVersionQuick(t *testing.T) {
+	var kept *cache.Prices
+	v, reg := running(t, func(_ *valuer.Model, o *valuer.Options) {
+		var err error
+		if kept, err = cache.NewPrices(cache.PricesOptions{TTL: time.Minute, Metrics: o.Metrics}); err != nil {
+			t.Fatal(err)
+		}
+		o.Cache = kept
+	})
+	defer kept.Close()
+	for range 3 {
+		if _, err := v.Value(t.Context(), nil, oneHouse, valuer.Choice{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			counted[f.GetName()] += float64(m.GetHistogram().GetSampleCount()) + m.GetCounter().GetValue()
+		}
+	}
+	if counted["prediction_requests_total"] != 3 || counted["prediction_duration_seconds"] != 1 {
+		t.Errorf("%v requests, %v durations, want 3 and 1", counted["prediction_requests_total"], counted["prediction_duration_seconds"])
 	}
 }
