@@ -136,7 +136,7 @@ func (m *servedModels) start(ctx context.Context) error {
 		m.follow(ctx)
 		return nil
 	}
-	if !passing(err) {
+	if !registry.Passing(err) {
 		return err
 	}
 	m.dependencies[0].ReportAs(err, store.Reason(registry.ReasonOf(err)))
@@ -159,15 +159,6 @@ func (m *servedModels) start(ctx context.Context) error {
 		}
 	})
 	return nil
-}
-
-// passing says whether an error of a registry may pass by itself.
-func passing(err error) bool {
-	switch registry.ReasonOf(err) {
-	case registry.Unreachable, registry.Timeout, registry.Overloaded:
-		return true
-	}
-	return false
 }
 
 // follow begins to follow the plan.
@@ -199,7 +190,7 @@ func (m *servedModels) open(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return m.use(b, start)
-	case passing(err):
+	case registry.Passing(err):
 		return err
 	}
 	return &config.Error{Source: source, Problem: err.Error()}

@@ -93,3 +93,12 @@ func reasonOfStatus(status int) Reason {
 	}
 	return Other
 }
+
+// Passing says whether an error of a registry may pass by itself.
+func Passing(err error) bool {
+	switch ReasonOf(err) {
+	case Unreachable, Timeout, Overloaded:
+		return true
+	}
+	return false
+}

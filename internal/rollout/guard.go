@@ -194,7 +194,7 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 			return ErrChanged
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !passing(err):
+		case !registry.Passing(err):
 			return err
 		}
 		w.tell("blind", err.Error())
@@ -202,15 +202,6 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 			return err
 		}
 	}
-}
-
-// passing says whether an error of a registry may pass by itself.
-func passing(err error) bool {
-	switch registry.ReasonOf(err) {
-	case registry.Unreachable, registry.Timeout, registry.Overloaded:
-		return true
-	}
-	return false
 }
 
 // back rolls the candidate back.
