@@ -18,6 +18,7 @@ import (
 type guardFlags struct {
 	config.Fleet
 	Steps       []rollout.Percent `sep:"," placeholder:"P" help:"Move the share on from step to step, such as 1,5,25,50,100, while candidate and primary agree, and roll back where they do not."`
+	Again       bool              `help:"Start also a candidate that a guard has just rolled back."`
 	Every       time.Duration     `default:"5m" placeholder:"TIME" help:"How long each step lasts at least. Default: 5m."`
 	MinRequests int               `default:"200" placeholder:"N" help:"Requests of the candidate that each step needs. Default: 200."`
 	MaxErrors   float64           `default:"0.005" placeholder:"SHARE" help:"How many more of its requests the candidate may fail in. Default: 0.005, half a percentage point."`
@@ -67,7 +68,7 @@ func (c *rolloutStartCommand) guard(p *program) error {
 	g := &rollout.Guard{
 		Registry: r, Source: from, Version: c.Version, Steps: c.Steps, Every: c.Every, Least: float64(c.MinRequests),
 		Limits: rollout.Limits{Errors: c.MaxErrors, Refused: c.MaxRefused, Slower: c.MaxSlower, Prices: c.MaxShift, PSI: c.MaxPSI},
-		Who:    who(), Why: c.Why, Tell: view.show,
+		Again:  c.Again, Who: who(), Why: c.Why, Tell: view.show,
 	}
 	if err := g.Check(); err != nil {
 		return &usageError{err}

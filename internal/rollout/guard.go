@@ -27,6 +27,7 @@ type Guard struct {
 	Least    float64       // requests of the candidate that a step needs
 	Limits   Limits
 	Look     time.Duration // between looks at the replicas; 0 is a tenth of a step, at most 5 s
+	Again    bool          // also a candidate that a guard has just rolled back
 	Who, Why string        // for the history
 	Tell     func(Progress)
 }
@@ -56,6 +57,13 @@ const (
 	blindLimit = 5 * time.Minute // that a guard goes without seeing any replica
 	saveAgain  = 2 * time.Second // after a registry that is away
 	maxSteps   = 100
+)
+
+// What the history says, before the version, of a candidate that
+// a guard rolled back.
+const (
+	rollBack   = "roll back "
+	rolledBack = "guard: " + rollBack
 )
 
 // Check refuses a guard that cannot work.
@@ -148,6 +156,10 @@ func (w *watch) begin(ctx context.Context) error {
 	if w.plan.Candidate == "" && w.plan.Primary == w.Version {
 		return nil
 	}
+	if h := state.PlanHistory; len(h) > 0 && h[0].What == rolledBack+w.Version && !w.Again {
+		// Whoever starts a job anew when it fails would bring it back for ever.
+		return fmt.Errorf("nothing was changed: %s is %w by a guard, %s; push a better one under another version, or start it with --again", w.Version, ErrRolledBack, h[0].Why)
+	}
 	if _, err := w.Source.Read(ctx); err != nil {
 		return fmt.Errorf("nothing was changed, as what the candidate does could not be seen: %w", err)
 	}
@@ -206,7 +218,7 @@ func (w *watch) change(ctx context.Context, what, why string, make func(Plan) (P
 
 // back rolls the candidate back.
 func (w *watch) back(ctx context.Context, why string) error {
-	if err := w.change(ctx, "roll back "+w.Version, why, Plan.Rollback); err != nil {
+	if err := w.change(ctx, rollBack+w.Version, why, Plan.Rollback); err != nil {
 		return fmt.Errorf("%s was to be rolled back, as %s: %w", w.Version, why, err)
 	}
 	w.tell("rolled_back", why)

@@ -203,6 +203,10 @@ func TestABadCandidateIsRolledBackBeforeHalf(t *testing.T) {
 			if got := f.plan(); got.Candidate != "" || got.Primary != "a" {
 				t.Errorf("the plan is %+v", got)
 			}
+			// A job that is started anew leaves it as it is.
+			if err := f.guard().Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing was changed") || f.plan().Candidate != "" {
+				t.Errorf("started again: %v", err)
+			}
 		})
 	}
 }
