@@ -416,7 +416,7 @@ func TestAServiceReadsOnFromTheReplica(t *testing.T) {
 			if now.Digest() != table.Digest() {
 				t.Fatalf("%s: another table is applied", what)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(90 * time.Second):
 			t.Fatalf("%s: no table is applied", what)
 		}
 	}
