@@ -1,0 +1,182 @@
+package gbdt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// compiler lays a forest out for its explainer.
+type compiler struct {
+	*Explainer
+	forest   *Forest
+	seen     []bool    // by node of the forest
+	ways     []way     // by column
+	distinct int       // columns on the way
+	most     int       // of distinct, in the tree
+	first    int       // node of the tree
+	shares   []float64 // by node of the tree: of the cover, that splits above on the same column left
+}
+
+// way is what splits on a column have left of it on the way to a node.
+type way struct {
+	above int32 // place of the last one, 0 for none
+	side  uint8
+	share float64 // of the cover
+}
+
+func (c *compiler) tree(root int32) error {
+	c.first, c.most, c.shares = len(c.nodes), 0, c.shares[:0]
+	t := explainedTree{node: len(c.nodes), leaf: len(c.leaves)}
+	_, expected, err := c.lay(root)
+	if err != nil {
+		return err
+	}
+	c.base += expected
+	t.nodes, t.leaves = len(c.nodes)-t.node, len(c.leaves)-t.leaf
+	if t.nodes > 0 {
+		blocks := (c.most + 2*lanes - 1) / (2 * lanes)
+		t.rule = c.rule(blocks)
+		for i := range c.nodes[t.node:] {
+			n := &c.nodes[t.node+i]
+			for side, child := range n.children {
+				if child < 0 { // leaf
+					n.children[side] = 1 + int32(t.nodes) + ^child
+				}
+			}
+			n.step = t.rule.first
+			if n.above > 0 {
+				n.step = int32(len(c.steps))
+				for _, points := range t.rule.points {
+					c.steps = append(c.steps, newStep(points, c.shares[i]))
+				}
+			}
+		}
+	}
+	c.trees = append(c.trees, t)
+	return nil
+}
+
+// lay lays out what is below a node, and returns its place, ^k for leaf k of
+// the tree, and its expectation.
+func (c *compiler) lay(i int32) (place int32, expected float64, err error) {
+	if i < 0 {
+		v := float64(c.forest.Leaves[^i])
+		c.leaves = append(c.leaves, v)
+		return ^int32(len(c.leaves) - 1 - c.leafStart()), v, nil
+	}
+	if c.seen[i] {
+		return 0, 0, errors.New("two ways lead to one node")
+	}
+	c.seen[i] = true
+	n := &c.forest.Nodes[i]
+	column := n.Column()
+	before := c.ways[column]
+	place = int32(1 + len(c.nodes) - c.first)
+	leftShare := float64(c.forest.leftShare(n))
+	c.nodes = append(c.nodes, explainedNode{
+		threshold: n.Threshold, column: int32(column), unknownLeft: bit(n.UnknownLeft()),
+		above: before.above, aboveSide: before.side, leftShare: float32(leftShare),
+	})
+	c.shares = append(c.shares, before.share)
+	if before.above == 0 {
+		c.distinct++
+		if c.most = max(c.most, c.distinct); c.most > maxDistinct {
+			return 0, 0, fmt.Errorf("over %d different columns on one way", maxDistinct)
+		}
+	}
+	c.ways[column] = way{place, 0, before.share * leftShare}
+	left, a, err := c.lay(n.Left)
+	if err != nil {
+		return 0, 0, err
+	}
+	c.ways[column] = way{place, 1, before.share * (1 - leftShare)}
+	right, b, err := c.lay(n.Right)
+	if err != nil {
+		return 0, 0, err
+	}
+	c.ways[column] = before
+	if before.above == 0 {
+		c.distinct--
+	}
+	c.nodes[c.first+int(place)-1].children = [2]int32{left, right}
+	return place, b + leftShare*(a-b), nil
+}
+
+// leafStart returns the first leaf of the tree that is being laid out.
+func (c *compiler) leafStart() int {
+	if len(c.trees) == 0 {
+		return 0
+	}
+	last := &c.trees[len(c.trees)-1]
+	return last.leaf + last.leaves
+}
+
+// leftShare returns the share of a node's cover that goes left.
+func (f *Forest) leftShare(n *Node) float32 {
+	left, right := f.cover(n.Left), f.cover(n.Right)
+	if !(left >= 0 && right >= 0 && left+right > 0) {
+		return 0.5 // no training row came by
+	}
+	return float32(left / (left + right))
+}
+
+func (f *Forest) cover(i int32) float64 {
+	if i < 0 {
+		return float64(f.LeafCover[^i])
+	}
+	return float64(f.NodeCover[i])
+}
+
+// rule returns the rule of a number of blocks.
+func (c *compiler) rule(blocks int) *rule {
+	if r := c.rules[blocks]; r != nil {
+		return r
+	}
+	points, weights := gaussLegendre(lanes * blocks)
+	r := &rule{first: int32(len(c.steps))}
+	for b := range blocks {
+		r.points = append(r.points, [lanes]float64(points[b*lanes:]))
+		r.weights = append(r.weights, [lanes]float64(weights[b*lanes:]))
+		c.steps = append(c.steps, newStep(r.points[b], 1))
+	}
+	c.rules[blocks] = r
+	return r
+}
+
+func newStep(points [lanes]float64, share float64) step {
+	var s step
+	for k, t := range points {
+		d := t + (1-t)*share
+		s.against[k] = (1 - t) * share / d
+		s.slope[k] = share / (d * d)
+	}
+	return s
+}
+
+// gaussLegendre returns the points and weights over [0, 1] of the rule of n
+// points, which integrates polynomials of degree up to 2n-1 exactly: the
+// roots of the Legendre polynomial, by Newton's method (Press et al.,
+// Numerical Recipes, 4.6).
+func gaussLegendre(n int) (points, weights []float64) {
+	points, weights = make([]float64, n), make([]float64, n)
+	for i := range n {
+		x := math.Cos(math.Pi * (float64(i) + 0.75) / (float64(n) + 0.5))
+		var slope float64
+		for range 100 {
+			p, before := 1.0, 0.0
+			for k := range n {
+				p, before = (float64(2*k+1)*x*p-float64(k)*before)/float64(k+1), p
+			}
+			slope = float64(n) * (x*p - before) / (x*x - 1)
+			dx := p / slope
+			x -= dx
+			if math.Abs(dx) < 1e-15 {
+				break
+			}
+		}
+		points[i] = (1 + x) / 2
+		weights[i] = 1 / ((1 - x*x) * slope * slope)
+	}
+	return points, weights
+}
