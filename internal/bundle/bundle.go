@@ -57,7 +57,7 @@ func Write(w io.Writer, c Contents) error {
 	}
 	prices := c.Model.Prices(nil, c.Golden, c.Demographics)
 	width := len(features.ZipMeans{})
-	err := writeContainer(w, c.Manifest, map[string]tensor{
+	tensors := map[string]tensor{
 		"forest.base":           tensorOf([]float64{f.Base}, 1),
 		"forest.roots":          tensorOf(f.Roots, len(f.Roots)),
 		"forest.nodes":          tensorOf(numbers[uint32](f.Nodes), len(f.Nodes), nodeWidth),
@@ -74,8 +74,9 @@ func Write(w io.Writer, c Contents) error {
 		"golden.houses":         tensorOf(values, len(c.Golden), house.NumFields),
 		"golden.dates":          tensorOf(dates, len(dates)),
 		"golden.prices":         tensorOf(prices, len(prices)),
-	})
-	if err != nil {
+	}
+	addReference(tensors, c.Model.Reference)
+	if err := writeContainer(w, c.Manifest, tensors); err != nil {
 		return fmt.Errorf("write bundle: %w", err)
 	}
 	return nil
@@ -136,7 +137,12 @@ func readModel(p *parts) (*model.Model, error) {
 		return nil, p.err
 	}
 	copy(encoder.Overall[:], overall)
-	return model.New(encoder, forest)
+	m, err := model.New(encoder, forest)
+	if err != nil {
+		return nil, err
+	}
+	m.Reference, err = readReference(p)
+	return m, err
 }
 
 // checkFeatures refuses a bundle that was trained on other columns than this

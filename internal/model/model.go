@@ -18,6 +18,9 @@ const Type = "GradientBoostedTrees"
 type Model struct {
 	Encoder *features.Encoder
 	Forest  *gbdt.Forest // of log prices in dollars
+	// Reference says what the houses were like that it was trained on; nil
+	// where that is not known, as of models from before it was kept.
+	Reference *Reference
 }
 
 // New returns a model of its parts, or an error where they cannot be

@@ -43,10 +43,16 @@ func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o
 	if err := learnable(sales); err != nil {
 		return nil, err
 	}
-	return train(ctx, sales, nil, table, o, progress)
+	trained, err := train(ctx, sales, nil, table, o, progress)
+	if err != nil {
+		return nil, err
+	}
+	trained.Model.Reference = referenceOf(trained.Model, housesOf(sales), table)
+	return trained, nil
 }
 
-// train is Train without a look at how many sales there are. The loss on the
+// train is Train without a look at how many sales there are, and without the
+// reference statistics. The loss on the
 // watched sales, if any, is told to progress and decides on nothing.
 func train(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*Trained, error) {
 	if err := o.Check(); err != nil {
