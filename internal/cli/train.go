@@ -224,7 +224,7 @@ func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*model
 			}
 		}
 	}
-	accuracy, predicted, err := model.CrossValidate(p.ctx, sales, table, o, c.Folds, step("cross-validation"))
+	validation, err := model.CrossValidate(p.ctx, sales, table, o, c.Folds, step("cross-validation"))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -236,7 +236,7 @@ func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*model
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return trained, append(accuracy, newest), predicted, nil
+	return trained, append(validation.Accuracy, newest), validation.Prices, nil
 }
 
 // creationTime returns the time that a bundle made now is said to be of:

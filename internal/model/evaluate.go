@@ -36,24 +36,39 @@ const (
 // newestShare is the share of sales that "newest" means.
 const newestShare = 0.2
 
+// Validation is what models said of sales that they had not learned from.
+type Validation struct {
+	Accuracy []Accuracy
+	// Prices are those of the sales with all fields known, in dollars.
+	Prices []float64
+	// partial are those of the sales' partial copies, hidden.
+	hidden  []house.House
+	partial []float64
+	fold    []int // of each sale: of the model that valued it
+	folds   int
+}
+
 // CrossValidate deals the houses into folds, values the sales of each fold
 // with a model trained on the others, and measures all of them together,
-// with the newest on their own, and with houses of which less is known. The
-// prices returned are those of the sales with all fields known. o.Threads
-// folds are learned at once, so progress is called by several goroutines; it
-// is told the loss on the fold.
-func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, folds int, progress func(gbdt.Round)) ([]Accuracy, []float64, error) {
+// with the newest on their own, and with houses of which less is known.
+// o.Threads folds are learned at once, so progress is called by several
+// goroutines; it is told the loss on the fold.
+func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.Table, o Options, folds int, progress func(gbdt.Round)) (*Validation, error) {
 	if folds < 2 {
-		return nil, nil, fmt.Errorf("cross-validation: %d folds, needs 2", folds)
+		return nil, fmt.Errorf("cross-validation: %d folds, needs 2", folds)
 	}
 	if err := learnable(sales); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	fold := foldsByHouse(sales, folds, rand.New(rand.NewPCG(o.Boosting.Seed, foldStream)))
+	v := &Validation{folds: folds, fold: foldsByHouse(sales, folds, rand.New(rand.NewPCG(o.Boosting.Seed, foldStream)))}
+	random := rand.New(rand.NewPCG(o.Boosting.Seed, hiddenStream))
+	for i := range sales {
+		v.hidden = append(v.hidden, partial(sales[i].House, random))
+	}
 	known := []struct {
-		name string
-		set  house.Set
-	}{{allFields, house.AllFields}, {requiredFields, house.RequiredFields}, {minimalFields, house.MinimalFields}}
+		name   string
+		houses []house.House
+	}{{allFields, housesOf(sales)}, {requiredFields, onlyOf(sales, house.RequiredFields)}, {minimalFields, onlyOf(sales, house.MinimalFields)}, {"", v.hidden}}
 	predicted := make([][]float64, len(known))
 	for i := range predicted {
 		predicted[i] = make([]float64, len(sales))
@@ -65,38 +80,37 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 	single.Threads = 1
 	for number := range folds {
 		group.Go(func() error {
-			learned, valued := partSales(sales, fold, number)
+			learned, valued := partSales(sales, v.fold, number)
 			trained, err := train(ctx, learned, valued, table, single, progress)
 			if err != nil {
 				return fmt.Errorf("fold %d of %d: %w", number+1, folds, err)
 			}
 			var price [1]float64
 			for i := range sales {
-				if fold[i] != number {
+				if v.fold[i] != number {
 					continue
 				}
 				for k := range known {
-					h := only(sales[i].House, known[k].set)
-					predicted[k][i] = trained.Model.Prices(price[:], []house.House{h}, table)[0]
+					predicted[k][i] = trained.Model.Prices(price[:], known[k].houses[i:i+1], table)[0]
 				}
 			}
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, fmt.Errorf("cross-validation: %w", err)
+		return nil, fmt.Errorf("cross-validation: %w", err)
 	}
 
 	protocol := fmt.Sprintf("%d-fold cross-validation by house", folds)
-	var out []Accuracy
-	for k := range known {
+	for k := range known[:3] {
 		measured, err := measureParts(protocol, known[k].name, sales, predicted[k])
 		if err != nil {
-			return nil, nil, fmt.Errorf("cross-validation: %w", err)
+			return nil, fmt.Errorf("cross-validation: %w", err)
 		}
-		out = append(out, measured...)
+		v.Accuracy = append(v.Accuracy, measured...)
 	}
-	return out, predicted[0], nil
+	v.Prices, v.partial = predicted[0], predicted[3]
+	return v, nil
 }
 
 // NewestSplit trains on the oldest 80 % of sales and measures the prices of
@@ -183,6 +197,15 @@ func housesOf(sales []house.Sale) []house.House {
 	houses := make([]house.House, len(sales))
 	for i := range sales {
 		houses[i] = sales[i].House
+	}
+	return houses
+}
+
+// onlyOf returns the houses of sales with all but the fields in keep unknown.
+func onlyOf(sales []house.Sale, keep house.Set) []house.House {
+	houses := housesOf(sales)
+	for i := range houses {
+		houses[i] = only(houses[i], keep)
 	}
 	return houses
 }

@@ -60,7 +60,11 @@ func (m *Model) Prices(dst []float64, houses []house.House, table *demographics.
 		area, _ := table.Lookup(houses[i].Zipcode())
 		r := row[:features.NumColumns()]
 		m.Encoder.Row(r, &houses[i], area)
-		dst = append(dst, math.Exp(m.Forest.Predict(r)))
+		dst = append(dst, math.Exp(m.logPrice(r)))
 	}
 	return dst
 }
+
+// logPrice returns the log of the price in dollars that a row is worth. Every
+// price comes from here.
+func (m *Model) logPrice(row []float32) float64 { return m.Forest.Predict(row) }

@@ -22,6 +22,7 @@ const (
 	partialStream = iota + 1
 	foldStream
 	validationStream
+	hiddenStream
 )
 
 // Trained is a model and how it came about.

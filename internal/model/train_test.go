@@ -205,11 +205,12 @@ func TestPricesAllocateNothing(t *testing.T) {
 
 func TestCrossValidationOfMadeSales(t *testing.T) {
 	sales, table := modeltest.Sales(1000), modeltest.Table(t)
-	accuracy, predicted, err := CrossValidate(context.Background(), sales, table, quickOptions(), 3, nil)
+	v, err := CrossValidate(context.Background(), sales, table, quickOptions(), 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Measure(pricesOf(sales), predicted); err != nil || again != accuracy[0].Metrics {
+	accuracy := v.Accuracy
+	if again, err := Measure(pricesOf(sales), v.Prices); err != nil || again != accuracy[0].Metrics {
 		t.Errorf("the prices returned measure %+v (%v), not %+v", again, err, accuracy[0].Metrics)
 	}
 	if len(accuracy) != 6 {
