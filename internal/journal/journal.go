@@ -61,7 +61,7 @@ type Journal struct {
 // Open returns a journal, with what the process before has left. PostgreSQL need not answer yet. Where no folder can
 // be used, predictions wait in memory, and the log says why.
 func Open(o Options) *Journal {
-	j := &Journal{Options: o, metrics: o.Metrics.Journal(), asking: make(chan struct{}, 1)}
+	j := &Journal{Options: o, asking: make(chan struct{}, 1)}
 	j.labels.metrics = o.Metrics
 	var f *folder
 	if o.Dir != "" {
@@ -75,6 +75,7 @@ func Open(o Options) *Journal {
 		}
 	}
 	j.spool = openSpool(f, o.SpoolBytes)
+	j.metrics = o.Metrics.Journal(j.spool.held)
 	j.load()
 	j.prepare(true)
 	return j
@@ -153,7 +154,6 @@ func (j *Journal) keep(ctx context.Context) {
 			}
 			well = j.prepare(well)
 		}
-		j.metrics.Waiting.Set(float64(j.spool.held()))
 	}
 }
 

@@ -505,6 +505,27 @@ func TestVersionsThatLabelAMetricAreBounded(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsIsSeenAtOnce scrapes between two looks of the journal at
+// itself: who waits until nothing waits must not be told so too early.
+func TestWhatWaitsIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	server.Kill()
+	reg := prometheus.NewRegistry()
+	j := open(t, server.URL, t.TempDir(), func(o *Options) { o.Metrics = telemetry.NewMetrics(reg) })
+	j.Record(some(3))
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP journal_waiting_records Valued houses that wait to be brought to PostgreSQL.
+# TYPE journal_waiting_records gauge
+journal_waiting_records 3
+`), "journal_waiting_records"); err != nil {
+		t.Error(err)
+	}
+	if _, err := j.spool.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAJournalInMemoryLosesAloud what it could not bring at the end.
 func TestAJournalInMemoryLosesAloud(t *testing.T) {
 	t.Parallel()

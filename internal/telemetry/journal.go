@@ -18,13 +18,14 @@ const (
 // Journal holds the metrics of the journal, looked up once.
 type Journal struct {
 	Recorded, Written prometheus.Counter
-	Waiting           prometheus.Gauge
 	dropped           *prometheus.CounterVec
 }
 
-// Journal returns the metrics of the journal.
-func (m *Metrics) Journal() Journal {
-	return Journal{m.journalRecorded, m.journalWritten, m.journalWaiting, m.journalDropped}
+// Journal returns the metrics of the journal, which says how many records
+// wait; each scrape asks it.
+func (m *Metrics) Journal(waiting func() int) Journal {
+	m.journalWaiting.ask(func() float64 { return float64(waiting()) })
+	return Journal{m.journalRecorded, m.journalWritten, m.journalDropped}
 }
 
 // Dropped returns the count of records that are lost for a reason.

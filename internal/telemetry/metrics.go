@@ -27,6 +27,7 @@ type Spec struct {
 	Labels  []string
 	Help    string    // one sentence
 	Buckets []float64 // classic buckets of a histogram, beside the native ones
+	asked   bool      // a gauge whose value each scrape asks for
 }
 
 // Names of the metrics, as dashboards and alerts hold on to them.
@@ -110,7 +111,7 @@ var table = []Spec{
 	{Name: journalRecorded, Type: Counter, Help: "Valued houses that were noted for the journal."},
 	{Name: journalWritten, Type: Counter, Help: "Valued houses that were brought to PostgreSQL; after a restart those of the process before too."},
 	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped), refused (by PostgreSQL) or lost (in memory at the end)."},
-	{Name: journalWaiting, Type: Gauge, Help: "Valued houses that wait to be brought to PostgreSQL."},
+	{Name: journalWaiting, Type: Gauge, asked: true, Help: "Valued houses that wait to be brought to PostgreSQL."},
 	{Name: outcomeError, Type: Histogram, Labels: []string{"version"}, Buckets: percent, Help: "How far predictions were from what houses sold for, in percent of the sale price, as outcomes come in; version other is of those beyond the first 50."},
 	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
@@ -156,7 +157,7 @@ type Metrics struct {
 	journalRecorded     prometheus.Counter
 	journalWritten      prometheus.Counter
 	journalDropped      *prometheus.CounterVec
-	journalWaiting      prometheus.Gauge
+	journalWaiting      *asked
 	outcomeError        *prometheus.HistogramVec
 }
 
@@ -207,7 +208,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		journalRecorded:     counter(journalRecorded).WithLabelValues(),
 		journalWritten:      counter(journalWritten).WithLabelValues(),
 		journalDropped:      counter(journalDropped),
-		journalWaiting:      gauge(journalWaiting).WithLabelValues(),
+		journalWaiting:      made[journalWaiting].(*asked),
 		outcomeError:        histogram(outcomeError),
 	}
 }
@@ -217,6 +218,9 @@ func (s *Spec) collector() prometheus.Collector {
 	case Counter:
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: s.Name, Help: s.Help}, s.Labels)
 	case Gauge:
+		if s.asked {
+			return newAsked(s)
+		}
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: s.Name, Help: s.Help}, s.Labels)
 	case Histogram:
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
