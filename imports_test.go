@@ -23,6 +23,7 @@ var rooms = []struct{ name, job string }{
 	{"ratelimit", "how often a client may ask"},
 	{"cache", "prices and bundles that were had before"},
 	{"registry", "versions, aliases and the traffic plan, and where they lie"},
+	{"objects", "bytes by key in a folder or a bucket"},
 	{"bundle", "a model as bytes"},
 	{"model", "train, value, evaluate"},
 	{"gbdt", "gradient-boosted trees"},
@@ -37,7 +38,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "follow", "gbdt", "house", "sequential", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "follow", "gbdt", "house", "objects", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

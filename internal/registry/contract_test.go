@@ -17,6 +17,7 @@ import (
 
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
+	"housing/internal/objects"
 	"housing/internal/registry"
 	"housing/internal/registry/registrytest"
 )
@@ -157,7 +158,7 @@ func TestVersionsNeverChange(t *testing.T) {
 		if again := push(t, r, "a", bytesA(), nil); again.Digest != first.Digest {
 			t.Errorf("the same bundle again: %+v", again)
 		}
-		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesOther()), nil, change("push")); !errors.Is(err, registry.ErrExists) || registry.ReasonOf(err) != registry.Conflict {
+		if _, err := r.Push(t.Context(), "a", bytes.NewReader(bytesOther()), nil, change("push")); !errors.Is(err, registry.ErrExists) || registry.ReasonOf(err) != objects.Conflict {
 			t.Errorf("another bundle of the same version: %v", err)
 		}
 		if signed := push(t, r, "a", bytesA(), testKey(1)); !signed.Signed {

@@ -14,43 +14,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"housing/internal/objects"
 	"housing/internal/registry"
 	"housing/internal/registry/registrytest"
 )
 
-func TestLocations(t *testing.T) {
-	for _, good := range []string{"models", "/srv/models", "file:///srv/models", "file://localhost/srv", "s3://b", "s3://b/", "s3://b/p/q", "gs://b/p",
-		"s3://b/p?region=eu-west-1&endpoint=http://127.0.0.1:7070&path_style=false&profile=x", "gs://b?endpoint=http://localhost:4443"} {
-		if err := registry.CheckLocation(good); err != nil {
-			t.Errorf("%s: %v", good, err)
-		}
-	}
-	for bad, want := range map[string]string{
-		"": "no place", "ftp://h/p": "not known", "file://host/p": "not a folder", "file://": "not a folder", "s3://": "names no bucket", "s3:///p": "names no bucket",
-		"s3://b/../c": "of dots alone", "s3://b/c//d": "of dots alone", "s3://b?more=1": "option", "s3://b?region=a&region=b": "at most once", "s3://b?region=": "with a value",
-		"s3://b?endpoint=127.0.0.1": "option endpoint", "s3://b?endpoint=ftp://h": "option endpoint", "s3://b?endpoint=http://u:p@h": "option endpoint",
-		"s3://key:hunter2@b/p": "without user", "s3://b?path_style=yes": "path_style", "gs://b?region=x": "option", "s3://b:1/p": "names no bucket", "s3://b/%zz": "can be used",
-	} {
-		if err := registry.CheckLocation(bad); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%q: %v, want an error with %q", bad, err, want)
-		}
-	}
-}
-
-func FuzzCheckLocation(f *testing.F) {
-	for _, seed := range []string{"models", "file:///a", "s3://b/p?region=r&endpoint=http://h:1", "gs://b/../p"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if registry.CheckLocation(text) == nil && strings.HasPrefix(text, "s3://") && strings.Contains(text, "/../") && !strings.Contains(text, "?") {
-			t.Errorf("%q leads out of its bucket's prefix", text)
-		}
-	})
-}
-
 func TestAFolderThatIsNotThere(t *testing.T) {
 	_, err := registry.Open(t.Context(), filepath.Join(t.TempDir(), "none"))
-	if !errors.Is(err, fs.ErrNotExist) || registry.ReasonOf(err) != registry.Missing {
+	if !errors.Is(err, fs.ErrNotExist) || registry.ReasonOf(err) != objects.Missing {
 		t.Errorf("got %v, %s", err, registry.ReasonOf(err))
 	}
 }
@@ -68,7 +39,7 @@ func TestReasons(t *testing.T) {
 		return r
 	}
 	r := open(server.Location("reasons"))
-	check := func(name string, r *registry.Registry, want registry.Reason) {
+	check := func(name string, r *registry.Registry, want objects.Reason) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
@@ -78,20 +49,20 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	check("well", r, "")
-	check("no such bucket", open("s3://nothing/p?endpoint="+server.Endpoint), registry.Missing)
+	check("no such bucket", open("s3://nothing/p?endpoint="+server.Endpoint), objects.Missing)
 	server.Hang()
-	check("hung", r, registry.Timeout)
+	check("hung", r, objects.Timeout)
 	server.Resume()
 	check("resumed", r, "")
 	server.Kill()
-	check("killed", r, registry.Unreachable)
+	check("killed", r, objects.Unreachable)
 	server.Start()
 	check("started", r, "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	check("wrong secret", open(server.Location("reasons")), registry.Authentication)
+	check("wrong secret", open(server.Location("reasons")), objects.Authentication)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	check("no credentials", open(server.Location("reasons")), registry.Authentication)
+	check("no credentials", open(server.Location("reasons")), objects.Authentication)
 }
 
 func TestReasonsOfGoogle(t *testing.T) {
@@ -103,7 +74,7 @@ func TestReasonsOfGoogle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for answer, want := range map[int]registry.Reason{401: registry.Authentication, 403: registry.Permission, 429: registry.Overloaded, 503: registry.Overloaded, 500: registry.Other, 502: registry.Unreachable, 504: registry.Timeout} {
+	for answer, want := range map[int]objects.Reason{401: objects.Authentication, 403: objects.Permission, 429: objects.Overloaded, 503: objects.Overloaded, 500: objects.Other, 502: objects.Unreachable, 504: objects.Timeout} {
 		status = answer
 		if _, err := r.Versions(t.Context()); registry.ReasonOf(err) != want {
 			t.Errorf("%d: %s, want %s: %v", answer, registry.ReasonOf(err), want, err)
@@ -156,7 +127,7 @@ func TestAReadOnlyFolderCanBeReadAndNotChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := state(t, r)
-	if err := r.SetPlan(t.Context(), s, []byte(`{}`), change("set")); registry.ReasonOf(err) != registry.Permission {
+	if err := r.SetPlan(t.Context(), s, []byte(`{}`), change("set")); registry.ReasonOf(err) != objects.Permission {
 		t.Errorf("got %v", err)
 	}
 }

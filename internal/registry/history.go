@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"housing/internal/bundle"
+	"housing/internal/objects"
 )
 
 // pushed is what the history of a version says that it was, and is.
@@ -26,8 +27,8 @@ const recordTries = 5
 // nothing. found is the version as it was before.
 func (r *Registry) recordPush(ctx context.Context, version string, found Info, digest string, c Change) error {
 	key := version + "/" + pushesName
-	_, _, err := r.objects.read(ctx, version+"/"+signatureName, "")
-	if err != nil && !errors.Is(err, errAbsent) {
+	_, _, err := r.objects.Read(ctx, version+"/"+signatureName, "")
+	if err != nil && !errors.Is(err, objects.ErrAbsent) {
 		return r.fault("read "+version+"/"+signatureName, err)
 	}
 	to, err := json.Marshal(pushed{digest, err == nil})

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"housing/internal/bundle"
+	"housing/internal/objects"
 )
 
 // Push writes the bundle in body as a version. The digest is written first
@@ -93,11 +94,11 @@ func (r *Registry) existing(ctx context.Context, version string) (Info, error) {
 // writeOnce writes a small object where there is none, and says whether what
 // is there afterwards is data.
 func (r *Registry) writeOnce(ctx context.Context, key string, data []byte) (same bool, err error) {
-	err = r.objects.write(ctx, key, bytes.NewReader(data), "")
-	if !errors.Is(err, errTaken) {
+	err = r.objects.Write(ctx, key, bytes.NewReader(data), "")
+	if !errors.Is(err, objects.ErrTaken) {
 		return err == nil, err
 	}
-	there, _, err := r.objects.read(ctx, key, "")
+	there, _, err := r.objects.Read(ctx, key, "")
 	return bytes.Equal(there, data), err
 }
 
@@ -107,8 +108,8 @@ func (r *Registry) writeBundle(ctx context.Context, version string, body io.Read
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	err := r.objects.write(ctx, version+"/"+bundleName, body, "")
-	if !errors.Is(err, errTaken) {
+	err := r.objects.Write(ctx, version+"/"+bundleName, body, "")
+	if !errors.Is(err, objects.ErrTaken) {
 		return err
 	}
 	found, err := r.existing(ctx, version)
@@ -140,9 +141,12 @@ func (r *Registry) Load(ctx context.Context, version string, key ed25519.PublicK
 	var b *bundle.Bundle
 	var info Info
 	var err error
-	if r.folder != nil {
+	if folder, ok := r.objects.(*objects.Folder); ok {
 		if info, err = r.Stat(ctx, version); err == nil {
-			b, err = bundle.Open(r.folder.path(version + "/" + bundleName))
+			var path string
+			if path, err = folder.Path(version + "/" + bundleName); err == nil {
+				b, err = bundle.Open(path)
+			}
 		}
 	} else {
 		info, b, err = r.download(ctx, version, key, temp)

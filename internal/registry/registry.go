@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"housing/internal/bundle"
+	"housing/internal/objects"
 )
 
 // Errors that a caller may decide by.
@@ -30,10 +30,9 @@ var (
 
 // Bounds on the time of a call and on what a registry may hold.
 const (
-	callLimit     = 10 * time.Second
-	bundleLimit   = 10 * time.Minute
-	maxVersions   = 10_000
-	maxSmallBytes = 1 << 20 // of any object but a bundle
+	callLimit   = 10 * time.Second
+	bundleLimit = 10 * time.Minute
+	maxVersions = 10_000
 )
 
 // Names of the objects.
@@ -47,60 +46,21 @@ const (
 	pushesName    = "pushes.json"
 )
 
-// objects is a medium that keeps bytes by key; keys have slashes. Its errors
-// are errAbsent, errTaken, errUnchanged, or a fault of the medium.
-type objects interface {
-	// read returns a small object and its tag, or errUnchanged if it still
-	// has the tag unless.
-	read(ctx context.Context, key, unless string) (data []byte, tag string, err error)
-	// open returns a large object and its size.
-	open(ctx context.Context, key string) (io.ReadCloser, int64, error)
-	// size returns the size of an object.
-	size(ctx context.Context, key string) (int64, error)
-	// write writes a whole object where it has the tag, or with no tag where
-	// there is none; else the error is errTaken.
-	write(ctx context.Context, key string, body io.ReadSeeker, tag string) error
-	// versions returns the names of the folders with a bundle in them.
-	versions(ctx context.Context) ([]string, error)
-	close()
-}
-
-var (
-	errAbsent    = errors.New("no such object")
-	errTaken     = errors.New("the object is not as expected")
-	errUnchanged = errors.New("the object has not changed")
-)
-
 // Registry is a registry, for any number of goroutines.
 type Registry struct {
 	location string
-	objects  objects
-	folder   *Folder // nil where it is a bucket
+	objects  objects.Store
 	audit    *slog.Logger
 }
 
 // Open returns the registry at a location. A folder must be there; a bucket
 // is not asked yet, so that a service starts while it is away.
 func Open(ctx context.Context, location string) (*Registry, error) {
-	at, err := parseLocation(location)
+	store, err := objects.Open(ctx, location)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{location: at.String(), audit: slog.New(slog.DiscardHandler)}
-	switch at.scheme {
-	case "s3":
-		r.objects, err = openS3(ctx, at)
-	case "gs":
-		r.objects, err = openGS(ctx, at)
-	default:
-		if r.folder, err = OpenFolder(at.path); err == nil {
-			r.objects = r.folder
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return &Registry{location: store.Location(), objects: store, audit: slog.New(slog.DiscardHandler)}, nil
 }
 
 // Location returns where the registry is, without options.
@@ -111,7 +71,7 @@ func (r *Registry) Location() string { return r.location }
 func (r *Registry) AuditTo(log *slog.Logger) { r.audit = log }
 
 // Close closes idle connections. Bundles that were loaded stay open.
-func (r *Registry) Close() { r.objects.close() }
+func (r *Registry) Close() { r.objects.Close() }
 
 // Info is what is known of a version without reading its bundle.
 type Info struct {
@@ -126,11 +86,13 @@ type Info struct {
 func (r *Registry) Versions(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	versions, err := r.objects.versions(ctx)
+	versions, err := r.objects.Holders(ctx, bundleName, func(name string) bool { return bundle.CheckVersion(name) == nil })
 	if err != nil {
 		return nil, r.fault("list models", err)
 	}
-	slices.Sort(versions)
+	if len(versions) > maxVersions {
+		return nil, fmt.Errorf("list models in %s: it has %d versions, more than %d", r.location, len(versions), maxVersions)
+	}
 	return versions, nil
 }
 
@@ -166,15 +128,15 @@ func (r *Registry) Stat(ctx context.Context, version string) (Info, error) {
 		return info, err
 	}
 	var err error
-	if info.Size, err = r.objects.size(ctx, version+"/"+bundleName); err != nil {
+	if info.Size, err = r.objects.Size(ctx, version+"/"+bundleName); err != nil {
 		return info, r.fault("version "+version, err)
 	}
 	if info.Size > bundle.MaxBytes {
 		return info, fmt.Errorf("version %s in %s: %d bytes is over the %d that a bundle may have", version, r.location, info.Size, bundle.MaxBytes)
 	}
-	text, _, err := r.objects.read(ctx, version+"/"+digestName, "")
+	text, _, err := r.objects.Read(ctx, version+"/"+digestName, "")
 	switch {
-	case errors.Is(err, errAbsent):
+	case errors.Is(err, objects.ErrAbsent):
 	case err != nil:
 		return info, r.fault("digest of version "+version, err)
 	default:
@@ -182,8 +144,8 @@ func (r *Registry) Stat(ctx context.Context, version string) (Info, error) {
 			return info, fmt.Errorf("version %s in %s: %w", version, r.location, err)
 		}
 	}
-	info.Signature, _, err = r.objects.read(ctx, version+"/"+signatureName, "")
-	if err != nil && !errors.Is(err, errAbsent) {
+	info.Signature, _, err = r.objects.Read(ctx, version+"/"+signatureName, "")
+	if err != nil && !errors.Is(err, objects.ErrAbsent) {
 		return info, r.fault("signature of version "+version, err)
 	}
 	info.Signed = len(info.Signature) > 0
@@ -210,7 +172,7 @@ func (r *Registry) Fetch(ctx context.Context, version string, w io.Writer) (Info
 	ctx, cancel := context.WithTimeout(ctx, bundleLimit)
 	defer cancel()
 	what := "fetch version " + version
-	body, size, err := r.objects.open(ctx, version+"/"+bundleName)
+	body, size, err := r.objects.Open(ctx, version+"/"+bundleName)
 	if err != nil {
 		return info, r.fault(what, err)
 	}
@@ -238,7 +200,7 @@ func (r *Registry) Fetch(ctx context.Context, version string, w io.Writer) (Info
 // a caller decides by their public form.
 func (r *Registry) fault(what string, err error) error {
 	switch {
-	case errors.Is(err, errAbsent):
+	case errors.Is(err, objects.ErrAbsent):
 		return fmt.Errorf("%s in %s: %w", what, r.location, ErrNotFound)
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrExists), errors.Is(err, ErrConflict):
 		return fmt.Errorf("%s in %s: %w", what, r.location, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"housing/internal/bundle"
+	"housing/internal/objects"
 	"housing/internal/telemetry"
 )
 
@@ -109,11 +110,11 @@ func (r *Registry) State(ctx context.Context, tag string) (state State, changed 
 // poll reads an object of the state unless it still has the tag; the tag of
 // one that is not there is "".
 func (r *Registry) poll(ctx context.Context, name, known string) (text []byte, tag string, same bool, err error) {
-	text, tag, err = r.objects.read(ctx, name, known)
+	text, tag, err = r.objects.Read(ctx, name, known)
 	switch {
-	case errors.Is(err, errUnchanged):
+	case errors.Is(err, objects.ErrUnchanged):
 		return nil, known, true, nil
-	case errors.Is(err, errAbsent):
+	case errors.Is(err, objects.ErrAbsent):
 		return nil, "", known == "", nil
 	case err != nil:
 		return nil, "", false, r.fault("read "+name, err)
@@ -277,11 +278,11 @@ func (r *Registry) change(ctx context.Context, name, tag string, d document, c C
 	if _, err := parseDocument(text); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	err = r.objects.write(ctx, name, bytes.NewReader(text), tag)
-	if errors.Is(err, errTaken) {
+	err = r.objects.Write(ctx, name, bytes.NewReader(text), tag)
+	if errors.Is(err, objects.ErrTaken) {
 		// The answer to a write may be lost and the write be tried again by
 		// the client of the bucket: what stands there may be ours.
-		there, _, readErr := r.objects.read(ctx, name, "")
+		there, _, readErr := r.objects.Read(ctx, name, "")
 		if err = ErrConflict; readErr == nil && bytes.Equal(there, text) {
 			err = nil
 		}

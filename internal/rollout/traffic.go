@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"housing/internal/bundle"
+	"housing/internal/objects"
 	"housing/internal/registry"
 	"housing/internal/store"
 	"housing/internal/telemetry"
@@ -104,8 +105,8 @@ const (
 )
 
 // loadFailures are the reasons for which a model may not be loaded.
-var loadFailures = []string{refused, string(registry.Unreachable), string(registry.Timeout), string(registry.Authentication),
-	string(registry.Permission), string(registry.Missing), string(registry.Conflict), string(registry.Overloaded)}
+var loadFailures = []string{refused, string(objects.Unreachable), string(objects.Timeout), string(objects.Authentication),
+	string(objects.Permission), string(objects.Missing), string(objects.Conflict), string(objects.Overloaded)}
 
 // NewTraffic returns a follower that has not begun; see Start.
 func NewTraffic(o Options) *Traffic {
@@ -257,7 +258,7 @@ func (t *Traffic) load(ctx context.Context, version string) error {
 // failed notes a version that could not be loaded.
 func (t *Traffic) failed(version string, err error) {
 	p := &VersionProblem{Version: version, Reason: string(registry.ReasonOf(err))}
-	if p.Reason == string(registry.Other) {
+	if p.Reason == string(objects.Other) {
 		// Clients see this: where the registry lies is for the log alone, as
 		// is all that other errors say.
 		p.Reason, p.Detail = refused, strings.ReplaceAll(err.Error(), t.Registry.Location(), "the registry")
@@ -485,7 +486,7 @@ func (t *Traffic) problem(version string) error {
 	switch {
 	case p == nil:
 		return ErrLoading
-	case p.Reason == string(registry.Missing):
+	case p.Reason == string(objects.Missing):
 		return valuer.ErrUnknownVersion
 	case p.Reason == refused:
 		return ErrRefused

@@ -13,7 +13,7 @@ import (
 )
 
 // GS stands in for Google Cloud Storage, with what a registry uses of its
-// JSON API as it is documented: media upload, get, list by pages, and the
+// JSON API as it is documented: media upload, get, delete, list by pages, and the
 // preconditions by generation.
 type GS struct {
 	server *httptest.Server
@@ -39,6 +39,7 @@ func NewGS(t testing.TB) *GS {
 	routes.HandleFunc("GET /storage/v1/b/"+bucket+"/o/{name}", g.get)
 	routes.HandleFunc("GET /storage/v1/b/"+bucket+"/o", g.list)
 	routes.HandleFunc("POST /upload/storage/v1/b/"+bucket+"/o", g.put)
+	routes.HandleFunc("DELETE /storage/v1/b/"+bucket+"/o/{name}", g.delete)
 	g.server = httptest.NewServer(routes)
 	t.Cleanup(g.server.Close)
 	return g
@@ -93,6 +94,17 @@ func (g *GS) put(w http.ResponseWriter, r *http.Request) {
 	g.generation++
 	g.objects[query.Get("name")] = gsObject{data, g.generation}
 	_, _ = io.WriteString(w, `{}`)
+}
+
+func (g *GS) delete(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.objects[r.PathValue("name")]; !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	delete(g.objects, r.PathValue("name"))
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (g *GS) list(w http.ResponseWriter, r *http.Request) {

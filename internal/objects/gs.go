@@ -1,4 +1,4 @@
-package registry
+package objects
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 	"golang.org/x/oauth2/google"
 )
 
-// gsScope is what a service needs of Google Cloud Storage.
+// gsScope is what is needed of Google Cloud Storage.
 const gsScope = "https://www.googleapis.com/auth/devstorage.read_write"
 
 // gsBucket is a bucket of Google Cloud Storage, by its JSON API:
@@ -24,6 +25,7 @@ const gsScope = "https://www.googleapis.com/auth/devstorage.read_write"
 type gsBucket struct {
 	client    *http.Client
 	transport *http.Transport
+	location  string
 	endpoint  string
 	bucket    string
 	prefix    string
@@ -34,6 +36,7 @@ type gsBucket struct {
 func openGS(ctx context.Context, at location) (*gsBucket, error) {
 	b := &gsBucket{
 		transport: &http.Transport{},
+		location:  at.String(),
 		endpoint:  strings.TrimRight(cmp.Or(at.options["endpoint"], "https://storage.googleapis.com"), "/"),
 		bucket:    at.bucket,
 		prefix:    at.prefix,
@@ -51,7 +54,9 @@ func openGS(ctx context.Context, at location) (*gsBucket, error) {
 	return b, nil
 }
 
-func (b *gsBucket) close() { b.transport.CloseIdleConnections() }
+func (b *gsBucket) Location() string { return b.location }
+
+func (b *gsBucket) Close() { b.transport.CloseIdleConnections() }
 
 // gsError is an answer that is no success.
 type gsError struct{ status int }
@@ -87,11 +92,11 @@ func (b *gsBucket) do(ctx context.Context, method, path string, query url.Values
 	_ = answer.Body.Close() // it is not read
 	switch answer.StatusCode {
 	case http.StatusNotModified:
-		return nil, errUnchanged
+		return nil, ErrUnchanged
 	case http.StatusNotFound:
-		return nil, errAbsent
+		return nil, ErrAbsent
 	case http.StatusPreconditionFailed:
-		return nil, errTaken
+		return nil, ErrTaken
 	}
 	return nil, &gsError{answer.StatusCode}
 }
@@ -108,7 +113,7 @@ func (b *gsBucket) get(ctx context.Context, key, unless string) (*http.Response,
 	return b.do(ctx, http.MethodGet, b.objectPath(key), query, nil, 0)
 }
 
-func (b *gsBucket) read(ctx context.Context, key, unless string) ([]byte, string, error) {
+func (b *gsBucket) Read(ctx context.Context, key, unless string) ([]byte, string, error) {
 	answer, err := b.get(ctx, key, unless)
 	if err != nil {
 		return nil, "", err
@@ -122,7 +127,7 @@ func (b *gsBucket) read(ctx context.Context, key, unless string) ([]byte, string
 	return data, generation, err
 }
 
-func (b *gsBucket) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+func (b *gsBucket) Open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
 	answer, err := b.get(ctx, key, "")
 	if err != nil {
 		return nil, 0, err
@@ -130,7 +135,7 @@ func (b *gsBucket) open(ctx context.Context, key string) (io.ReadCloser, int64, 
 	return answer.Body, answer.ContentLength, nil
 }
 
-func (b *gsBucket) size(ctx context.Context, key string) (int64, error) {
+func (b *gsBucket) Size(ctx context.Context, key string) (int64, error) {
 	var object struct {
 		Size int64 `json:"size,string"`
 	}
@@ -154,7 +159,7 @@ func (b *gsBucket) ask(ctx context.Context, path string, query url.Values, into 
 
 // write writes in one request, without retries of its own: the generation
 // must be the one of tag, or none (0).
-func (b *gsBucket) write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
+func (b *gsBucket) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
 	size, err := body.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
@@ -170,10 +175,21 @@ func (b *gsBucket) write(ctx context.Context, key string, body io.ReadSeeker, ta
 	return answer.Body.Close()
 }
 
-func (b *gsBucket) versions(ctx context.Context) ([]string, error) {
-	var versions []string
-	query := url.Values{"prefix": {b.prefix}, "maxResults": {strconv.Itoa(keysAtOnce)}, "fields": {"nextPageToken,items/name"}}
-	for seen := 0; ; {
+func (b *gsBucket) Delete(ctx context.Context, key string) error {
+	answer, err := b.do(ctx, http.MethodDelete, b.objectPath(key), nil, nil, 0)
+	if errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+func (b *gsBucket) List(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
+	query := url.Values{"prefix": {b.prefix + prefix}, "maxResults": {strconv.Itoa(keysAtOnce)}, "fields": {"nextPageToken,items/name"}}
+	for {
 		var page struct {
 			Next  string `json:"nextPageToken"`
 			Items []struct {
@@ -184,14 +200,22 @@ func (b *gsBucket) versions(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		for _, object := range page.Items {
-			versions = appendVersion(versions, strings.TrimPrefix(object.Name, b.prefix))
+			if key := strings.TrimPrefix(object.Name, b.prefix); CheckKey(key) == nil {
+				keys = append(keys, key)
+			}
 		}
-		if seen += len(page.Items); seen > maxKeys || len(versions) > maxVersions {
+		if len(keys) > maxKeys {
 			return nil, errTooMany
 		}
 		if page.Next == "" {
-			return versions, nil
+			slices.Sort(keys)
+			return keys, nil
 		}
 		query.Set("pageToken", page.Next)
 	}
+}
+
+func (b *gsBucket) Holders(ctx context.Context, name string, wanted func(string) bool) ([]string, error) {
+	keys, err := b.List(ctx, "")
+	return holdersIn(keys, name, wanted), err
 }

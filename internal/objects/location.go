@@ -1,4 +1,4 @@
-package registry
+package objects
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// location is a parsed place of a registry.
+// location is a parsed place for objects.
 type location struct {
 	scheme  string // "", s3 or gs
 	path    string // of a folder
@@ -22,7 +22,7 @@ var optionNames = map[string][]string{
 	"gs": {"endpoint"},
 }
 
-// CheckLocation returns an error unless text can be the place of a registry.
+// CheckLocation returns an error unless text can be the place for objects.
 func CheckLocation(text string) error {
 	_, err := parseLocation(text)
 	return err
@@ -32,7 +32,7 @@ func CheckLocation(text string) error {
 // gs://BUCKET/PREFIX?OPTIONS. Its errors hold no option.
 func parseLocation(text string) (location, error) {
 	if text == "" {
-		return location{}, fmt.Errorf("%q is no place of a registry: want a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX", text)
+		return location{}, fmt.Errorf("%q is no place for objects: want a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX", text)
 	}
 	scheme, _, isURL := strings.Cut(text, "://")
 	if !isURL {

@@ -1,4 +1,4 @@
-package registry
+package objects
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,16 +16,11 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"housing/internal/bundle"
 )
 
 // errCredentials is the error where a bucket's server could not be asked for
 // want of credentials.
 var errCredentials = errors.New("no credentials")
-
-// maxKeys bounds the objects of a bucket that are looked at for versions.
-const maxKeys = 100_000
 
 // keysAtOnce is how many objects a bucket lists at a time.
 const keysAtOnce = 1000
@@ -39,18 +35,26 @@ const (
 type s3Bucket struct {
 	client    *s3.Client
 	transport *http.Transport
+	location  string
 	bucket    string
 	prefix    string
 }
+
+// headerTimeout bounds how long a bucket's server may take to begin an
+// answer, once it has all of the request.
+const headerTimeout = 10 * time.Second
+
+// idlePerHost is how many idle connections to a bucket's server are kept.
+const idlePerHost = 8
 
 // impatient makes a transport give a bucket's server up soon.
 func impatient(t *http.Transport) {
 	t.Proxy = http.ProxyFromEnvironment
 	t.DialContext = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
 	t.TLSHandshakeTimeout = 5 * time.Second
-	t.ResponseHeaderTimeout = callLimit
+	t.ResponseHeaderTimeout = headerTimeout
 	t.IdleConnTimeout = 30 * time.Second
-	t.MaxIdleConnsPerHost = listAtOnce
+	t.MaxIdleConnsPerHost = idlePerHost
 	t.ForceAttemptHTTP2 = true
 	t.DisableCompression = true // so that the length that is declared is that of what is read
 }
@@ -94,14 +98,16 @@ func openS3(ctx context.Context, at location) (*s3Bucket, error) {
 			o.UsePathStyle = at.options["path_style"] == "true"
 		}
 	})
-	return &s3Bucket{client: client, transport: transport, bucket: at.bucket, prefix: at.prefix}, nil
+	return &s3Bucket{client: client, transport: transport, location: at.String(), bucket: at.bucket, prefix: at.prefix}, nil
 }
 
-func (b *s3Bucket) close() { b.transport.CloseIdleConnections() }
+func (b *s3Bucket) Location() string { return b.location }
+
+func (b *s3Bucket) Close() { b.transport.CloseIdleConnections() }
 
 func (b *s3Bucket) key(key string) *string { return aws.String(b.prefix + key) }
 
-func (b *s3Bucket) read(ctx context.Context, key, unless string) ([]byte, string, error) {
+func (b *s3Bucket) Read(ctx context.Context, key, unless string) ([]byte, string, error) {
 	input := &s3.GetObjectInput{Bucket: &b.bucket, Key: b.key(key)}
 	if unless != "" {
 		input.IfNoneMatch = &unless
@@ -115,7 +121,7 @@ func (b *s3Bucket) read(ctx context.Context, key, unless string) ([]byte, string
 	return data, aws.ToString(answer.ETag), err
 }
 
-func (b *s3Bucket) open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+func (b *s3Bucket) Open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
 	answer, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: b.key(key)})
 	if err != nil {
 		return nil, 0, s3Error(err)
@@ -123,7 +129,7 @@ func (b *s3Bucket) open(ctx context.Context, key string) (io.ReadCloser, int64, 
 	return answer.Body, aws.ToInt64(answer.ContentLength), nil
 }
 
-func (b *s3Bucket) size(ctx context.Context, key string) (int64, error) {
+func (b *s3Bucket) Size(ctx context.Context, key string) (int64, error) {
 	answer, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.bucket, Key: b.key(key)})
 	if err != nil {
 		return 0, s3Error(err)
@@ -131,7 +137,7 @@ func (b *s3Bucket) size(ctx context.Context, key string) (int64, error) {
 	return aws.ToInt64(answer.ContentLength), nil
 }
 
-func (b *s3Bucket) write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
+func (b *s3Bucket) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
 	input := &s3.PutObjectInput{Bucket: &b.bucket, Key: b.key(key), Body: body}
 	if tag == "" {
 		input.IfNoneMatch = aws.String("*")
@@ -139,17 +145,24 @@ func (b *s3Bucket) write(ctx context.Context, key string, body io.ReadSeeker, ta
 		input.IfMatch = &tag
 	}
 	_, err := b.client.PutObject(ctx, input)
-	if err = s3Error(err); tag != "" && errors.Is(err, errAbsent) {
-		return errTaken // it had a tag, and is gone
+	if err = s3Error(err); tag != "" && errors.Is(err, ErrAbsent) {
+		return ErrTaken // it had a tag, and is gone
 	}
 	return err
 }
 
-func (b *s3Bucket) versions(ctx context.Context) ([]string, error) {
-	var versions []string
-	seen := 0
+func (b *s3Bucket) Delete(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.bucket, Key: b.key(key)})
+	if err = s3Error(err); errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	return err
+}
+
+func (b *s3Bucket) List(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
-		Bucket: &b.bucket, Prefix: &b.prefix, MaxKeys: aws.Int32(keysAtOnce),
+		Bucket: &b.bucket, Prefix: b.key(prefix), MaxKeys: aws.Int32(keysAtOnce),
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -157,26 +170,22 @@ func (b *s3Bucket) versions(ctx context.Context) ([]string, error) {
 			return nil, s3Error(err)
 		}
 		for _, object := range page.Contents {
-			versions = appendVersion(versions, strings.TrimPrefix(aws.ToString(object.Key), b.prefix))
+			// Some tools make an empty object that stands for a folder.
+			if key := strings.TrimPrefix(aws.ToString(object.Key), b.prefix); CheckKey(key) == nil {
+				keys = append(keys, key)
+			}
 		}
-		if seen += len(page.Contents); seen > maxKeys || len(versions) > maxVersions {
+		if len(keys) > maxKeys {
 			return nil, errTooMany
 		}
 	}
-	return versions, nil
+	slices.Sort(keys)
+	return keys, nil
 }
 
-// errTooMany is the error for a bucket that cannot be listed in a bounded
-// time.
-var errTooMany = fmt.Errorf("it has more than %d versions or %d objects: give it a prefix of its own", maxVersions, maxKeys)
-
-// appendVersion appends the version whose bundle has the key, if one has.
-func appendVersion(versions []string, key string) []string {
-	version, name, _ := strings.Cut(key, "/")
-	if name == bundleName && bundle.CheckVersion(version) == nil {
-		return append(versions, version)
-	}
-	return versions
+func (b *s3Bucket) Holders(ctx context.Context, name string, wanted func(string) bool) ([]string, error) {
+	keys, err := b.List(ctx, "")
+	return holdersIn(keys, name, wanted), err
 }
 
 // s3Error gives the answers that are no faults their names.
@@ -187,14 +196,14 @@ func s3Error(err error) error {
 		return nil
 	}
 	if errors.As(err, &code) && (code.ErrorCode() == "NoSuchKey" || code.ErrorCode() == "NotFound") {
-		return errAbsent // a bucket or a user that is not there has another word
+		return ErrAbsent // a bucket or a user that is not there has another word
 	}
 	if errors.As(err, &status) {
 		switch status.HTTPStatusCode() {
 		case http.StatusNotModified:
-			return errUnchanged
+			return ErrUnchanged
 		case http.StatusPreconditionFailed, http.StatusConflict:
-			return errTaken
+			return ErrTaken
 		}
 	}
 	if strings.Contains(err.Error(), "failed to refresh cached credentials") || strings.Contains(err.Error(), "get credentials") {
