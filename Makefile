@@ -6,6 +6,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.10
+TEMPL       := github.com/a-h/templ/cmd/templ@v0.3.1100
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 COMMIT      := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA        ?= ../shared/data
@@ -22,6 +23,10 @@ run: ## serve the built-in model on 127.0.0.1:8000
 .PHONY: build
 build: ## build the static binary dist/housing
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X housing/internal/buildinfo.commit=$(COMMIT)' -o dist/housing ./cmd/housing
+
+.PHONY: generate
+generate: ## write the Go code of the pages, the *.templ files, anew
+	go run $(TEMPL) generate
 
 .PHONY: test
 test: ## run every test
@@ -78,6 +83,8 @@ lint: ## gofmt, go vet, go mod tidy, staticcheck, gosec, govulncheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
 	go vet ./...
 	go mod tidy -diff
+	@before=$$(sha256sum $$(git ls-files '*_templ.go')); $(MAKE) --no-print-directory generate; \
+	  test "$$before" = "$$(sha256sum $$(git ls-files '*_templ.go'))" || { echo 'the Go code of the pages was not theirs: commit what make generate wrote'; exit 1; }
 	go run $(STATICCHECK) ./...
 	go run $(GOSEC) -quiet -exclude=$(GOSEC_OFF) ./...
 	@if curl -sfo /dev/null --max-time 10 https://vuln.go.dev/index/db.json; then $(MAKE) vuln; \

@@ -69,10 +69,13 @@ func (c *importCommand) Run(p *program) error {
 	if err != nil && refused == nil {
 		return err
 	}
-	return c.print(p, &diff, refused)
+	if err := c.print(p, &diff); err != nil || refused == nil {
+		return err
+	}
+	return refused
 }
 
-func (c *importCommand) print(p *program, diff *database.Diff, refused error) error {
+func (c *importCommand) print(p *program, diff *database.Diff) error {
 	if c.JSON {
 		if err := printJSON(p.stdout, diff); err != nil {
 			return err
@@ -92,9 +95,9 @@ func (c *importCommand) print(p *program, diff *database.Diff, refused error) er
 	if c.DryRun {
 		word = "Would import"
 	}
-	fmt.Fprintf(p.stderr, "%s %s: %d areas added, %d changed, %d removed, %d the same.\n", word, c.File,
+	_, err := fmt.Fprintf(p.stderr, "%s %s: %d areas added, %d changed, %d removed, %d the same.\n", word, c.File,
 		len(diff.Added), len(diff.Changed), len(diff.Removed), diff.Unchanged)
-	return refused
+	return err
 }
 
 type exportCommand struct {

@@ -7,9 +7,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
-	"github.com/alecthomas/kong"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"housing/internal/config"
@@ -53,44 +54,27 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	// Help is printed while arguments are read, and ends the reading so.
-	type exit int
-	asked := len(args) > 0
-	defer func() {
-		if fault := recover(); fault != nil {
-			wanted, ok := fault.(exit)
-			if !ok {
-				panic(fault)
-			}
-			if code = int(wanted); !asked {
-				code = badUsage
-			}
+	root := newCommand("housing", "Values houses with a model trained on real sales.", reflect.ValueOf(new(commands)).Elem())
+	if len(args) == 0 {
+		if err := root.printHelp(stdout); err != nil {
+			return exitCode(stderr, err)
 		}
-	}()
-	var root commands
-	files := config.Files{}
-	parser, err := kong.New(&root,
-		kong.Name("housing"),
-		kong.Description("Values houses with a model trained on real sales."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.Resolvers(config.Resolver(getenv, files)),
-		kong.PostBuild(nameVariables),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-	)
-	if err != nil {
-		fmt.Fprintln(stderr, "housing:", err)
-		return failure
+		return badUsage
 	}
-	if !asked {
-		args = []string{"--help"}
+	p := &program{ctx: ctx, getenv: getenv, files: config.Files{}, stdin: stdin, stdout: stdout, stderr: stderr}
+	named, args, err := root.find(args)
+	if err == nil {
+		err = named.read(args, getenv, p.files)
 	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		return exitCode(stderr, &usageError{err})
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		err = named.printHelp(stdout)
+	case err != nil:
+		err = &usageError{err}
+	default:
+		err = named.runner().Run(p)
 	}
-	p := &program{ctx: ctx, getenv: getenv, files: files, stdin: stdin, stdout: stdout, stderr: stderr}
-	return exitCode(stderr, parsed.Run(p))
+	return exitCode(stderr, err)
 }
 
 // interrupted returns err, or, where the program was told to stop, an error
@@ -124,16 +108,6 @@ func exitCode(stderr io.Writer, err error) int {
 		return badUsage
 	}
 	return failure
-}
-
-// nameVariables adds its environment variable to the help of each setting.
-func nameVariables(k *kong.Kong) error {
-	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && config.IsSetting(flag) {
-			flag.Help += " ($" + config.EnvName(flag.Name) + ")"
-		}
-		return next(nil)
-	})
 }
 
 // isTerminal says whether w is a terminal.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/alecthomas/kong"
 )
 
 func environment(pairs ...string) Getenv {
@@ -27,11 +25,7 @@ func environment(pairs ...string) Getenv {
 // read reads settings as the command line does.
 func read(args []string, pairs ...string) (*Serve, error) {
 	var s Serve
-	parser, err := kong.New(&s, kong.Resolvers(Resolver(environment(pairs...), Files{})))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := parser.Parse(args); err != nil {
+	if _, err := Parse(Flags(&s), args, environment(pairs...), Files{}); err != nil {
 		return nil, err
 	}
 	return &s, s.Check()

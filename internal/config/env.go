@@ -2,10 +2,7 @@ package config
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
-
-	"github.com/alecthomas/kong"
 )
 
 // Getenv looks a variable of the environment up, as os.LookupEnv does.
@@ -23,9 +20,6 @@ func (e *Error) Error() string { return e.Source + ": " + e.Problem }
 // EnvName returns the environment variable of a flag.
 func EnvName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
-// IsSetting says whether a flag may also be given in the environment.
-func IsSetting(flag *kong.Flag) bool { return flag.Tag.Has("setting") }
-
 // Files names, by variable such as DATABASE_URL, the files that secrets were
 // read from, and may be read from again.
 type Files map[string]string
@@ -35,36 +29,31 @@ func (f Files) Read(variable string) (string, error) {
 	return ReadSecret(variable+fileSuffix, f[variable])
 }
 
-// Resolver gives the settings that are not set by a flag their value from
-// the environment, and notes the files that it reads.
-func Resolver(getenv Getenv, files Files) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if !IsSetting(flag) {
-			return nil, nil
+// fromEnvironment gives a setting that no flag gave its value from the
+// environment, and notes the file that it reads.
+func (f *Flag) fromEnvironment(getenv Getenv, files Files) error {
+	if f.given || !f.has("setting") {
+		return nil
+	}
+	name := EnvName(f.name)
+	value, _ := getenv(name)
+	if path, _ := getenv(name + fileSuffix); path != "" && f.has("secret") {
+		if value != "" {
+			return &Error{Source: name, Problem: "is set, and so is " + name + fileSuffix + ": set one of them"}
 		}
-		name := EnvName(flag.Name)
-		value, ok := getenv(name)
-		if path, _ := getenv(name + fileSuffix); path != "" && flag.Tag.Has("secret") {
-			if value != "" {
-				return nil, &Error{Source: name, Problem: "is set, and so is " + name + fileSuffix + ": set one of them"}
-			}
-			var err error
-			if value, err = ReadSecret(name+fileSuffix, path); err != nil {
-				return nil, err
-			}
-			ok, files[name] = true, path
+		var err error
+		if value, err = ReadSecret(name+fileSuffix, path); err != nil {
+			return err
 		}
-		if !ok || value == "" {
-			return nil, nil
-		}
-		// Read it once for the error alone, which would else name the flag.
-		scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
-		trial := reflect.New(flag.Target.Type()).Elem()
-		if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, trial); err != nil {
-			return nil, &Error{Source: name, Problem: err.Error()}
-		}
-		return value, nil
-	})
+		files[name] = path
+	}
+	if value == "" {
+		return nil
+	}
+	if err := f.Set(value); err != nil {
+		return &Error{Source: name, Problem: err.Error()}
+	}
+	return nil
 }
 
 // later lists the settings that the service will have and this version does

@@ -2,11 +2,11 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"math"
 	"net/http"
 	"strconv"
@@ -14,16 +14,11 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"housing/internal/buildinfo"
 	"housing/internal/house"
 )
 
-var (
-	//go:embed docs.html
-	pageTemplate string
-	//go:embed docs.css
-	pageStyle string
-)
+//go:embed docs.css
+var pageStyle string
 
 // page is the page at /docs with the policy that lets its style in and
 // nothing else.
@@ -49,16 +44,39 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 	return nil
 }
 
+// pageContent is what docs.templ shows.
+type pageContent struct {
+	Tags         []string
+	Operations   []pageOperation
+	MaxRecords   int
+	MaxBodyBytes int64
+}
+
 // pageOperation is one route on the page.
 type pageOperation struct {
 	ID, Method, Path, Tag, Summary, Description string
 
 	Scope string // that a token must have; "" asks for none
 
-	Fields          []pageField
-	Curl, Body, Out string
-	Members         []pageMember
-	Errors          []pageError
+	Fields    []pageField
+	Body, Out string
+	Members   []pageMember
+	Errors    []pageError
+}
+
+// curl returns a command to try the route with.
+func (op *pageOperation) curl() string {
+	command := "curl -s http://127.0.0.1:8000" + op.Path
+	token := ` -H "Authorization: Bearer $TOKEN"`
+	switch {
+	case op.Body == "" && op.Scope == "":
+		return command
+	case op.Body == "":
+		return command + token
+	case op.Scope != "":
+		command += " \\\n " + token
+	}
+	return command + " \\\n  -H 'Content-Type: application/json' \\\n  -d '" + op.Body + "'"
 }
 
 type pageField struct {
@@ -75,10 +93,6 @@ type pageError struct {
 
 // renderPage makes the page from the table of routes.
 func (a *API) renderPage() (page, error) {
-	t, err := template.New("docs").Parse(pageTemplate)
-	if err != nil {
-		return page{}, err
-	}
 	year := a.Now().UTC().Year()
 	var operations []pageOperation
 	var tags []string
@@ -96,6 +110,7 @@ func (a *API) renderPage() (page, error) {
 		}
 		if r.body != nil {
 			op.Fields = pageFields(r.body, year)
+			var err error
 			if op.Body, err = spaced(exampleBody(r.body)); err != nil {
 				return page{}, err
 			}
@@ -115,16 +130,8 @@ func (a *API) renderPage() (page, error) {
 		operations = append(operations, op)
 	}
 	var body bytes.Buffer
-	err = t.Execute(&body, struct {
-		Style         template.CSS
-		Version       string
-		Tags          []string
-		Operations    []pageOperation
-		MaxRecords    int
-		MaxBodyBytes  int64
-		ProblemSample string
-	}{template.CSS(pageStyle), buildinfo.Version, tags, operations, a.MaxRecords, a.MaxBodyBytes, problemSample})
-	if err != nil {
+	content := &pageContent{Tags: tags, Operations: operations, MaxRecords: a.MaxRecords, MaxBodyBytes: a.MaxBodyBytes}
+	if err := docsPage(content).Render(context.Background(), &body); err != nil {
 		return page{}, err
 	}
 	digest := sha256.Sum256([]byte(pageStyle))

@@ -3,9 +3,9 @@ package report
 import (
 	"bytes"
 	"cmp"
+	"context"
 	_ "embed"
 	"fmt"
-	"html/template"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,21 +15,15 @@ import (
 	"housing/internal/model"
 )
 
-//go:embed page.html
-var pageText string
-
 //go:embed style.css
 var style string
-
-var pageTemplate = template.Must(template.New("page.html").Parse(pageText))
 
 // maxFeatures is how many features are shown by importance.
 const maxFeatures = 25
 
-// page is what the template shows; all numbers are text by now.
+// page is what page.templ shows; all numbers are text by now.
 type page struct {
 	Title      string
-	Style      template.CSS
 	Lede       string
 	Basis      string
 	Facts      []fact
@@ -59,8 +53,10 @@ type fact struct {
 // importance is a feature's share of the gain.
 type importance struct{ Name, Share, Length string }
 
-// Rows writes the rows of a source.
-func (p *page) Rows(s bundle.Source) string { return plural(s.Rows, "row", "rows") }
+// describesModel says whether anything is known of the model.
+func (p *page) describesModel() bool {
+	return len(p.Importance) > 0 || len(p.Facts) > 0 || len(p.Trained) > 0 || len(p.Measured) > 0 || len(p.Parameters) > 0 || p.Dropped != ""
+}
 
 // HTML returns the page: one file that loads nothing, well-formed as XML.
 func (r *Report) HTML() ([]byte, error) {
@@ -68,7 +64,7 @@ func (r *Report) HTML() ([]byte, error) {
 		return nil, err
 	}
 	p := &page{
-		Title: r.Title, Style: template.CSS(style), Notes: r.Notes,
+		Title: r.Title, Notes: r.Notes,
 		Facts: facts(r), Scatter: newScatter(r),
 		Trained: r.Manifest.Sources, Measured: r.Sources, Parameters: parameters(r), Reasons: reasons(r.Faults),
 	}
@@ -91,7 +87,7 @@ func (r *Report) HTML() ([]byte, error) {
 		p.Dropped = plural(r.Dropped, "row was", "rows were") + " not used."
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
+	if err := reportPage(p).Render(context.Background(), &b); err != nil {
 		return nil, fmt.Errorf("report on %s: %w", r.Title, err)
 	}
 	return b.Bytes(), nil

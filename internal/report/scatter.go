@@ -31,6 +31,15 @@ var (
 func (p *plot) x(share float64) string { return coordinate(p.Left + share*(p.Right-p.Left)) }
 func (p *plot) y(share float64) string { return coordinate(p.Bottom - share*(p.Bottom-p.Top)) }
 
+// viewBox, vertical and horizontal write the plot and its lines as SVG does.
+func (p *plot) viewBox() string { return "0 0 " + coordinate(p.Width) + " " + coordinate(p.Height) }
+func (p *plot) vertical(x string) string {
+	return "M" + x + " " + coordinate(p.Top) + "V" + coordinate(p.Bottom)
+}
+func (p *plot) horizontal(y string) string {
+	return "M" + coordinate(p.Left) + " " + y + "H" + coordinate(p.Right)
+}
+
 // scatter is the chart of predicted against actual prices.
 type scatter struct {
 	plot
