@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"housing/internal/demographics"
 	"housing/internal/features"
@@ -21,6 +22,8 @@ type Model struct {
 	// Reference says what the houses were like that it was trained on; nil
 	// where that is not known, as of models from before it was kept.
 	Reference *Reference
+
+	engine *gbdt.Engine // of Forest
 }
 
 // New returns a model of its parts, or an error where they cannot be
@@ -38,7 +41,7 @@ func New(encoder *features.Encoder, forest *gbdt.Forest) (*Model, error) {
 	if forest.Trees() == 0 {
 		return nil, errors.New("forest has no trees")
 	}
-	return &Model{Encoder: encoder, Forest: forest}, nil
+	return &Model{Encoder: encoder, Forest: forest, engine: gbdt.NewEngine(forest)}, nil
 }
 
 // FeatureNames returns the names of the columns that the model looks at.
@@ -51,20 +54,50 @@ func (m *Model) FeatureNames() []string {
 	return names
 }
 
+// Engine says how the forest is predicted with: see [gbdt.Engine.Name].
+func (m *Model) Engine() string { return m.engine.Name() }
+
 // Prices appends the price of each house in dollars, not rounded, to dst[:0]
 // and returns it. It allocates nothing where dst has room.
 func (m *Model) Prices(dst []float64, houses []house.House, table *demographics.Table) []float64 {
-	var row [features.MaxColumns]float32
 	dst = dst[:0]
-	for i := range houses {
-		area, _ := table.Lookup(houses[i].Zipcode())
-		r := row[:features.NumColumns()]
-		m.Encoder.Row(r, &houses[i], area)
-		dst = append(dst, math.Exp(m.logPrice(r)))
+	if len(houses) == 1 {
+		var row [features.MaxColumns]float32
+		return m.appendPrices(dst, row[:], houses, table)
+	}
+	return m.pricesOfMany(dst, houses, table)
+}
+
+// rowsAtOnce is how many rows are made before their prices are computed: as
+// many as the forest's engine takes at once.
+const rowsAtOnce = 64
+
+// pricesOfMany is Prices with room for more rows than one on its stack.
+func (m *Model) pricesOfMany(dst []float64, houses []house.House, table *demographics.Table) []float64 {
+	var rows [rowsAtOnce * features.MaxColumns]float32
+	for block := range slices.Chunk(houses, rowsAtOnce) {
+		dst = m.appendPrices(dst, rows[:], block, table)
 	}
 	return dst
 }
 
-// logPrice returns the log of the price in dollars that a row is worth. Every
-// price comes from here.
-func (m *Model) logPrice(row []float32) float64 { return m.Forest.Predict(row) }
+// appendPrices appends the price of each house to dst; rows has room for a
+// row of each.
+func (m *Model) appendPrices(dst []float64, rows []float32, houses []house.House, table *demographics.Table) []float64 {
+	x := gbdt.Matrix{Data: rows[:len(houses)*features.NumColumns()], Rows: len(houses), Cols: features.NumColumns()}
+	for i := range houses {
+		area, _ := table.Lookup(houses[i].Zipcode())
+		m.Encoder.Row(x.Row(i), &houses[i], area)
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, len(houses))[:at+len(houses)]
+	m.logPrices(dst[at:], x)
+	for i := at; i < len(dst); i++ {
+		dst[i] = math.Exp(dst[i])
+	}
+	return dst
+}
+
+// logPrices sets dst[i] to the log of the price in dollars that row i is
+// worth. Every price comes from here.
+func (m *Model) logPrices(dst []float64, rows gbdt.Matrix) { m.engine.PredictRows(dst, rows) }

@@ -1,0 +1,133 @@
+package gbdt
+
+import "unsafe"
+
+// A walker is the engine for any processor: it walks four trees at once,
+// from node to node without a branch, over codes in place of values.
+//
+// Both children of a node stand side by side, so that a step is one addition
+// of what the comparison gave; a leaf leads to itself, so that all four
+// walks take as many steps. Branches that are not taken as foreseen are what
+// costs in a plain walk, and waiting for memory when only one tree is under
+// way.
+type walker struct {
+	groups []treeGroup
+	nodes  []walkNode
+	values []float32 // by node: of leaves
+	rest   []uint32  // first nodes of the last trees, fewer than four
+	deep   int32     // of those
+}
+
+// treeGroup is four trees that stand one after the other in the forest.
+type treeGroup struct {
+	first [8]uint32 // node
+	deep  int32     // steps to the deepest leaf of the four
+}
+
+// walkNode leads to the node child where the row's code is at most the
+// node's, else to the one after it.
+type walkNode struct {
+	compare uint32 // code in the high 16 bits, place in the low ones
+	child   uint32
+}
+
+const (
+	walkPlaces = 1 << 8          // at most; more are left to the plain walk
+	walkCodes  = 1<<15 - 1       // over every code of a node but a leaf's
+	codeScale  = 1 << 16         // of the codes that are compared
+	walkStay   = walkCodes << 16 // of a leaf, which all codes are at most
+)
+
+// newWalker compiles a forest for its quantiser.
+func newWalker(f *Forest, q *quantiser) *walker {
+	w := &walker{}
+	var group treeGroup
+	for t, root := range f.Roots {
+		first, deep := w.append(f, q, root)
+		group.first[t%8] = uint32(first)
+		group.deep = max(group.deep, deep)
+		if t%8 == 7 {
+			w.groups = append(w.groups, group)
+			group = treeGroup{}
+		}
+	}
+	w.rest, w.deep = append(w.rest, group.first[:len(f.Roots)%8]...), group.deep
+	return w
+}
+
+// append adds a tree, level by level, and returns its first node and depth.
+func (w *walker) append(f *Forest, q *quantiser, root int32) (first, deep int32) {
+	first = int32(len(w.nodes))
+	w.nodes, w.values = append(w.nodes, walkNode{}), append(w.values, 0)
+	level := []int32{root} // of the forest; they stand at the end of nodes
+	for at := first; len(level) > 0; deep++ {
+		var next []int32
+		for _, i := range level {
+			child := int32(len(w.nodes))
+			if i < 0 {
+				w.values[at] = f.Leaves[^i]
+				w.nodes[at] = walkNode{walkStay, uint32(at)}
+			} else {
+				n := &f.Nodes[i]
+				place, code := q.rank(n)
+				w.nodes[at] = walkNode{uint32(code)<<16 | uint32(place), uint32(child)}
+				w.nodes, w.values = append(w.nodes, walkNode{}, walkNode{}), append(w.values, 0, 0)
+				next = append(next, n.Left, n.Right)
+			}
+			at++
+		}
+		level = next
+	}
+	return first, deep - 1
+}
+
+// advance returns the node after node i for a row of codes. A forest that
+// passes Check leads to no node outside and looks at no place outside, which
+// is why nothing is checked here.
+func advance(nodes *walkNode, codes *[walkPlaces]uint32, i uint32) uint32 {
+	n := (*walkNode)(unsafe.Add(unsafe.Pointer(nodes), uintptr(i)*unsafe.Sizeof(walkNode{})))
+	compare := n.compare
+	return (compare-codes[uint8(compare)])>>31 + n.child
+}
+
+// walk returns the nodes that the eight trees of a group end in. It is a
+// function of its own so that all it works with stays in registers.
+//
+//go:noinline
+func walk(nodes *walkNode, codes *[walkPlaces]uint32, group *treeGroup) (a, b, c, d, e, f, g, h uint32) {
+	a, b, c, d = group.first[0], group.first[1], group.first[2], group.first[3]
+	e, f, g, h = group.first[4], group.first[5], group.first[6], group.first[7]
+	for n := group.deep; n > 0; n-- {
+		a = advance(nodes, codes, a)
+		b = advance(nodes, codes, b)
+		c = advance(nodes, codes, c)
+		d = advance(nodes, codes, d)
+		e = advance(nodes, codes, e)
+		f = advance(nodes, codes, f)
+		g = advance(nodes, codes, g)
+		h = advance(nodes, codes, h)
+	}
+	return a, b, c, d, e, f, g, h
+}
+
+// add adds to sums[r] the trees' leaves for row r, tree after tree. The codes
+// of row r, times codeScale, are codes[r].
+func (w *walker) add(codes [][walkPlaces]uint32, sums []float32) {
+	values := w.values
+	for i := range w.groups {
+		for r := range sums {
+			a, b, c, d, e, f, g, h := walk(&w.nodes[0], &codes[r], &w.groups[i])
+			sum := sums[r] + values[a] + values[b] + values[c] + values[d]
+			sums[r] = sum + values[e] + values[f] + values[g] + values[h]
+		}
+	}
+	for _, first := range w.rest {
+		for r := range sums {
+			i := first
+			for range w.deep {
+				i = advance(&w.nodes[0], &codes[r], i)
+			}
+			sums[r] += values[i]
+		}
+	}
+}
