@@ -32,7 +32,7 @@ var rooms = []struct{ name, job string }{
 	{"demographics", "census figures by zipcode"},
 	{"house", "the fields of a house"},
 	{"store", "connections to PostgreSQL and Redis that recover by themselves"},
-	{"telemetry", "metrics and logs"},
+	{"telemetry", "metrics, logs and traces"},
 	{"config", "settings"},
 	{"buildinfo", "which build this is"},
 }

@@ -30,9 +30,6 @@ func (*serveCommand) Help() string {
 
 // Run serves until it is told to stop.
 func (c *serveCommand) Run(p *program) (err error) {
-	if err := config.RefuseUnsupported(p.getenv); err != nil {
-		return err
-	}
 	if err := c.Check(); err != nil {
 		return err
 	}
@@ -40,18 +37,26 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if c.LogFormat.IsText(isTerminal(p.stderr)) {
 		format = telemetry.Text
 	}
-	log := telemetry.NewLogger(p.stderr, slog.Level(c.LogLevel), format)
+	level := new(slog.LevelVar)
+	level.Set(slog.Level(c.LogLevel))
+	log := telemetry.NewLogger(p.stderr, level, format)
 
 	metrics := prometheus.NewRegistry()
 	named := telemetry.NewMetrics(metrics)
 	files := &followed{files: p.files, metrics: named, log: log}
+	traced, err := c.openTraces(p.getenv, named, log)
+	if err != nil {
+		return err
+	}
+	traced.start(p.ctx)
+	defer traced.stop()
 	redis, err := c.openRedis(files, named, log)
 	if err != nil {
 		return err
 	}
 	defer redis.stop()
 	redis.start(p.ctx)
-	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices})
+	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices, Tracer: traced.tracer})
 	database, err := c.openDatabase(v, files, named, log)
 	if err != nil {
 		return err
@@ -87,9 +92,9 @@ func (c *serveCommand) Run(p *program) (err error) {
 	defer files.stop() // before what it changes
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
-		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log,
+		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log, LogLevel: level, Tracer: traced.tracer,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies),
+		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies, traced.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 		Journal: kept.noted(),
 		Auth:    access.verifier, UserKey: userKey(c.UserIDKey),

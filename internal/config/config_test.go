@@ -35,6 +35,8 @@ var redisDefaults = Redis{ModelCacheTTL: Period(time.Hour), ResponseCache: Cache
 
 var journalDefaults = Journal{JournalSpoolBytes: 64 << 20, JournalRetention: Retention(400 * day)}
 
+var traceDefaults = Traces{Timeout: 10_000, Compression: "none", SamplerArg: 1}
+
 var limitDefaults = Limits{RateLimitCost: PerRequest, AuthFailureLimit: Rate{Requests: 60, Period: time.Minute, given: true}}
 
 func TestDefaults(t *testing.T) {
@@ -43,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Network: Network{Listen: "127.0.0.1:8000"}, Transport: Transport{TLSMinVersion: tls.VersionTLS13}, MaxBodyBytes: 1 << 20, MaxRecords: 1000, MaxConnections: 4096, MaxInFlight: 8192,
-		ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults}
+		ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(30 * time.Second), LogLevel: Level(slog.LevelInfo), Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults, Traces: traceDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -58,7 +60,7 @@ func TestFlagWinsOverEnvironmentWinsOverDefault(t *testing.T) {
 	}
 	want := Serve{Network: Network{Listen: "[::1]:9", OpsListen: ":1"}, Transport: Transport{TLSMinVersion: tls.VersionTLS12}, MaxBodyBytes: 512_000, MaxRecords: 8, MaxConnections: 4096, MaxInFlight: 8192, AllowAnonymous: true,
 		DemographicsCSV: "a.csv", Registry: Registry{ModelDir: "file:///models"}, ModelPoll: Period(4 * time.Second), ModelProbation: Period(5 * time.Minute), ShutdownGrace: Period(time.Minute), LogLevel: Level(slog.LevelWarn), LogFormat: "text",
-		Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults}
+		Journal: journalDefaults, Redis: redisDefaults, Limits: limitDefaults, Traces: traceDefaults}
 	if *s != want {
 		t.Errorf("got %+v, want %+v", *s, want)
 	}
@@ -176,30 +178,6 @@ func TestOpsNeedsItsOwnAddress(t *testing.T) {
 	}
 	if _, err := read(nil, "LISTEN=127.0.0.1:0", "OPS_LISTEN=127.0.0.1:0"); err != nil {
 		t.Errorf("two free ports: %v", err)
-	}
-}
-
-func TestSettingsOfALaterVersionAreRefused(t *testing.T) {
-	for _, c := range []struct {
-		pair    string
-		refused bool
-	}{
-		{"JWT_SECRET=hunter2-hunter2-hunter2-hunter2-", false},
-		{"TLS_CERT_FILE=a.pem", false},
-		{"REDIS_URL=redis://u:hunter2@h", false},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:hunter2@h", true},
-		{"DATABASE_URL=postgres://u:hunter2@h/d", false},
-		{"JWT_SECRET=", false},
-		{"PATH=/bin", false},
-	} {
-		err := RefuseUnsupported(environment(c.pair))
-		if (err != nil) != c.refused {
-			t.Errorf("%s: %v", c.pair, err)
-		}
-		name, _, _ := strings.Cut(c.pair, "=")
-		if err != nil && (!strings.HasPrefix(err.Error(), name) || strings.Contains(err.Error(), "hunter2")) {
-			t.Errorf("%q does not begin with %s, or tells the secret", err, name)
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -52,30 +51,6 @@ func (f *Flag) fromEnvironment(getenv Getenv, files Files) error {
 	}
 	if err := f.Set(value); err != nil {
 		return &Error{Source: name, Problem: err.Error()}
-	}
-	return nil
-}
-
-// later lists the settings that the service will have and this version does
-// not, with the one value, if any, that is true already. A setting that were
-// not heeded could leave a service open that its owner believes closed.
-var later = []struct{ name, already string }{
-	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
-}
-
-// RefuseUnsupported returns an [*Error] if a setting is set that this version
-// does not have yet. The value is not named, as it may be a secret.
-func RefuseUnsupported(getenv Getenv) error {
-	for _, l := range later {
-		value, ok := getenv(l.name)
-		if !ok || value == "" || value == l.already {
-			continue
-		}
-		problem := "this version does not support it: unset it"
-		if l.already != "" {
-			problem += fmt.Sprintf(", or set it to %q", l.already)
-		}
-		return &Error{Source: l.name, Problem: problem}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ type Serve struct {
 	Limits
 	Access
 	Registry
+	Traces
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the primary of the traffic plan, else the one created last."`
 	ModelPoll           Period  `setting:"" default:"4s" placeholder:"TIME" help:"How often the registry is asked for another traffic plan. Default: 4s."`
 	ModelProbation      Period  `setting:"" default:"5m" placeholder:"TIME" help:"How long the primary before stays loaded, to answer where the new one fails. Default: 5m."`
@@ -54,6 +55,9 @@ func (s *Serve) Check() error {
 		return err
 	}
 	if err := s.Access.Check(); err != nil {
+		return err
+	}
+	if err := s.Traces.Check(); err != nil {
 		return err
 	}
 	if !s.Listen.Loopback() && !s.Access.Configured() && !s.AllowAnonymous {

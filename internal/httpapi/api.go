@@ -39,6 +39,8 @@ type Options struct {
 	Journal      Journal             // of predictions and outcomes; nil keeps none
 	OwnOps       bool                // /metrics, /livez and /readyz are on the ops address alone
 	Now          func() time.Time    // nil is time.Now
+	Tracer       *telemetry.Tracer   // nil traces nothing
+	LogLevel     *slog.LevelVar      // of Log, which callers on this machine may change; nil is fixed
 
 	Limiter        *ratelimit.Limiter // of requests for prices; nil limits none
 	LimitRecords   bool               // a request counts as its houses, not as one
@@ -51,9 +53,10 @@ type Options struct {
 type API struct {
 	Options
 	full, minimal house.Decoder
-	sampler       telemetry.Sampler
-	bodies        budget // memory of bodies that are arriving
-	inFlight      budget // of requests
+	sampler       telemetry.Sampler // of predictions that went well
+	refusals      telemetry.Sampler // of requests that were refused unread
+	bodies        budget            // memory of bodies that are arriving
+	inFlight      budget            // of requests
 	draining      atomic.Bool
 	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
@@ -62,7 +65,8 @@ type API struct {
 	opsHandler    http.Handler
 }
 
-// eventsPerSecond is how many predictions of a second are logged.
+// eventsPerSecond is how many predictions of a second are logged that went
+// well, and how many requests that were refused unread.
 const eventsPerSecond = 100
 
 // New returns the API.
@@ -78,7 +82,7 @@ func New(o Options) *API {
 		Options: o,
 		full:    house.Decoder{Required: house.RequiredFields, Allowed: house.AllFields, MaxRecords: o.MaxRecords, Now: o.Now},
 		minimal: house.Decoder{Required: house.MinimalFields, Allowed: house.MinimalFields, MaxRecords: o.MaxRecords, Now: o.Now},
-		sampler: telemetry.Sampler{Limit: eventsPerSecond},
+		sampler: telemetry.Sampler{Limit: eventsPerSecond}, refusals: telemetry.Sampler{Limit: eventsPerSecond},
 	}
 	if o.Limiter != nil {
 		l := o.Limiter.Limit
@@ -88,7 +92,8 @@ func New(o Options) *API {
 	a.inFlight.most = int64(o.MaxInFlight)
 	a.routes = a.table()
 	a.documents = sync.OnceValues(a.document)
-	a.handler = a.chain(a.mux(func(r *route) bool { return !r.ops || !o.OwnOps }))
+	main := a.mux(func(r *route) bool { return !r.ops || !o.OwnOps })
+	a.handler = a.chain(main)
 	// Not pprof's cmdline: it shows secrets that were given as flags.
 	ops := a.mux(func(r *route) bool { return r.ops || r.path == healthPath })
 	for path, h := range map[string]http.HandlerFunc{
@@ -105,6 +110,11 @@ func New(o Options) *API {
 		})
 	}
 	a.opsHandler = a.chain(ops)
+	if o.OwnOps {
+		a.serveLogLevel(ops)
+	} else {
+		a.serveLogLevel(main)
+	}
 	return a
 }
 
@@ -153,6 +163,9 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
 			x := w.(*exchange)
 			x.route = r.path
+			if a.Tracer != nil && !r.ops && r.path != healthPath {
+				req = a.traced(x, req)
+			}
 			if err := a.answer(r, x, req); err != nil {
 				a.fail(x, err)
 			}
@@ -166,6 +179,7 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
 	if r.takesBody() && a.MaxInFlight > 0 {
 		if !a.inFlight.take(1) {
+			a.Metrics.OverloadedInFlight.Inc()
 			return unavailable("too many requests are in flight; try again")
 		}
 		defer a.inFlight.give(1)

@@ -77,6 +77,11 @@ func ask(a *API, method, target, body string, header ...string) *httptest.Respon
 
 // askFrom is ask for a client at an address that asks for a host.
 func askFrom(a *API, peer, host, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	return askOf(a.Handler(), peer, host, method, target, body, header...)
+}
+
+// askOf is askFrom for a handler of the API.
+func askOf(h http.Handler, peer, host, method, target, body string, header ...string) *httptest.ResponseRecorder {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
@@ -87,7 +92,7 @@ func askFrom(a *API, peer, host, method, target, body string, header ...string) 
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	a.Handler().ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w
 }
 

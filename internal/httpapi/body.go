@@ -41,6 +41,7 @@ func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error)
 			// Growing about doubles it.
 			more := int64(cap(dst))
 			if !a.bodies.take(more) {
+				a.Metrics.OverloadedBodies.Inc()
 				p := unavailable("too many large bodies are arriving; try again")
 				p.close = true
 				return dst, p

@@ -10,8 +10,8 @@ import (
 // allowed: a page sends its token itself.
 var (
 	valueCORSMethods = []string{"GET, HEAD, POST"}
-	valueCORSHeaders = []string{"Authorization, Content-Type, X-Request-ID, Canary"}
-	valueCORSExposed = []string{"X-Request-ID, X-Model-Version, Retry-After, WWW-Authenticate"}
+	valueCORSHeaders = []string{"Authorization, Content-Type, X-Request-ID, Canary, Traceparent, Tracestate"}
+	valueCORSExposed = []string{"X-Request-ID, X-Model-Version, Retry-After, WWW-Authenticate, Traceresponse"}
 	valueCORSAge     = []string{"600"}
 	valueVaryOrigin  = []string{"Origin"}
 )

@@ -20,12 +20,15 @@ type exchange struct {
 	api     *API
 	request *http.Request
 	id      string
+	made    bool   // the ID is ours, not the client's
+	trace   string // ID of the trace, once it was asked for: see traceID
 	route   string // of the registered pattern, or unmatched
 	user    string // who asks: the sub of the token, "" for anyone
 	status  int    // 0 until the answer begins
 	started time.Time
 	problem bool // the body of the mux's own 404 or 405 is swallowed
 	predict bool // its errors are events of a prediction
+	records int  // houses that were read
 }
 
 // unmatched is the route of requests that no pattern matches.
@@ -51,7 +54,8 @@ func (a *API) chain(mux *http.ServeMux) http.Handler {
 	inner := a.recovered(a.crossOrigin(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchanges.Get().(*exchange)
-		*x = exchange{ResponseWriter: w, api: a, request: r, id: requestID(r), route: unmatched, started: a.Now()}
+		*x = exchange{ResponseWriter: w, api: a, request: r, route: unmatched, started: a.Now()}
+		x.id, x.made = requestID(r)
 		a.Metrics.HTTPInFlight.Inc()
 		defer a.finish(x)
 		header := w.Header()
@@ -76,10 +80,13 @@ func (a *API) finish(x *exchange) {
 		x.status = http.StatusOK
 	}
 	a.Metrics.HTTPInFlight.Dec()
-	a.Metrics.ObserveHTTP(x.request.Method, x.route, x.status, took)
-	if a.Log.Enabled(x.request.Context(), slog.LevelDebug) {
-		a.Log.Debug("http_request", "request_id", x.id, "route", x.route, "status", x.status, "took_ms", milliseconds(took))
+	ctx := x.request.Context()
+	a.Metrics.ObserveHTTP(ctx, a.Tracer, x.request.Method, x.route, x.status, took)
+	if a.Log.Enabled(ctx, slog.LevelDebug) {
+		a.Log.LogAttrs(ctx, slog.LevelDebug, "http_request", x.requestAttr(), x.traceAttr(),
+			slog.String("route", x.route), slog.Int("status", x.status), slog.Float64("took_ms", milliseconds(took)))
 	}
+	a.Tracer.End(ctx, x.status, x.id)
 	*x = exchange{}
 	exchanges.Put(x)
 }
@@ -99,7 +106,8 @@ func (a *API) recovered(next http.Handler) http.Handler {
 			if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(http.ErrAbortHandler)
 			}
-			a.Log.Error("http_panic", "request_id", x.id, "route", x.route, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			a.Log.LogAttrs(x.request.Context(), slog.LevelError, "http_panic", x.requestAttr(), x.traceAttr(),
+				slog.String("route", x.route), slog.String("panic", fmt.Sprint(fault)), slog.String("stack", string(debug.Stack())))
 			if x.status != 0 {
 				panic(http.ErrAbortHandler)
 			}
@@ -111,10 +119,16 @@ func (a *API) recovered(next http.Handler) http.Handler {
 
 // requestID returns the client's X-Request-ID if it is 1 to 128 of
 // A-Z a-z 0-9 . _ - and else a new one.
-func requestID(r *http.Request) string {
+func requestID(r *http.Request) (id string, made bool) {
 	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && usableID(ids[0]) {
-		return ids[0]
+		return ids[0], false
 	}
+	return newID(), true
+}
+
+// newID returns 16 random bytes as hexadecimal digits, which may also name a
+// trace.
+func newID() string {
 	var digits [32]byte
 	const hexadecimal = "0123456789abcdef"
 	high, low := rand.Uint64(), rand.Uint64()

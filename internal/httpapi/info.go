@@ -97,7 +97,7 @@ const (
 )
 
 // optional are the systems outside that the service can do without.
-var optional = []string{"journal", "jwks", "postgresql", "redis", "registry"}
+var optional = []string{"journal", "jwks", "postgresql", "redis", "registry", "traces"}
 
 func (a *API) health(x *exchange, _ *http.Request) error {
 	h := Health{

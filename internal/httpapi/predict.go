@@ -14,6 +14,7 @@ import (
 
 	"housing/internal/house"
 	"housing/internal/journal"
+	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
 
@@ -51,8 +52,11 @@ func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error
 		if err != nil {
 			return err
 		}
+		a.Tracer.Answered(r.Context(), answer.Version, string(answer.Role), len(answer.Prices))
 		took := a.Now().Sub(x.started)
 		a.logPrediction(x, &answer, took)
+		_, span := a.Tracer.Step(r.Context(), telemetry.StepEncode)
+		defer span.End()
 		w.out = appendAnswer(w.out[:0], &answer, took)
 		a.note(w, x, r, &answer)
 		x.Header()["X-Model-Version"] = []string{answer.Version}
@@ -79,11 +83,7 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 	if err != nil {
 		return answer, err
 	}
-	if w.body, err = a.readBody(w.body, x, r); err != nil {
-		return answer, err
-	}
-	if w.houses, err = d.Records(w.houses, w.body); err != nil {
-		a.Valuer.Refuse(choice)
+	if err := a.decode(w, d, x, r, choice); err != nil {
 		return answer, err
 	}
 	if a.LimitRecords {
@@ -104,10 +104,27 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 	return answer, err
 }
 
+// decode reads the houses of a request.
+func (a *API) decode(w *workspace, d *house.Decoder, x *exchange, r *http.Request, choice valuer.Choice) (err error) {
+	_, span := a.Tracer.Step(r.Context(), telemetry.StepDecode)
+	defer span.End()
+	if w.body, err = a.readBody(w.body, x, r); err != nil {
+		return err
+	}
+	if w.houses, err = d.Records(w.houses, w.body); err != nil {
+		a.Valuer.Refuse(choice)
+		return err
+	}
+	x.records = len(w.houses)
+	return nil
+}
+
 // choose returns who answers a request: the version that it names, else the
 // candidate where it asks for that, else whom the traffic plan sends the
 // caller to.
 func (a *API) choose(x *exchange, r *http.Request, version string) (valuer.Choice, error) {
+	_, span := a.Tracer.Step(r.Context(), telemetry.StepRollout)
+	defer span.End()
 	switch {
 	case a.Traffic == nil && version == "":
 		return valuer.Choice{}, nil
@@ -140,6 +157,11 @@ func askedVersion(query string) (string, error) {
 	return asked[0], nil
 }
 
+// logRequest logs what was asked for.
+func (a *API) logRequest(x *exchange) {
+	a.Log.LogAttrs(x.request.Context(), slog.LevelInfo, "prediction_request", x.requestAttr(), x.traceAttr(), slog.Int("n_records", x.records), a.userID(x))
+}
+
 // logPrediction logs the events of a prediction that went well, at most
 // eventsPerSecond.
 func (a *API) logPrediction(x *exchange, answer *valuer.Answer, took time.Duration) {
@@ -147,9 +169,8 @@ func (a *API) logPrediction(x *exchange, answer *valuer.Answer, took time.Durati
 	if !a.Log.Enabled(ctx, slog.LevelInfo) || !a.sampler.Allow(x.started) {
 		return
 	}
-	records := slog.Int("n_records", len(answer.Prices))
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_request", slog.String("request_id", x.id), records, a.userID(x))
-	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_success", slog.String("request_id", x.id), records,
+	a.logRequest(x)
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "prediction_success", x.requestAttr(), x.traceAttr(), slog.Int("n_records", len(answer.Prices)),
 		slog.String("model_version", answer.Version), slog.Float64("processing_time_ms", milliseconds(took)))
 }
 

@@ -79,20 +79,32 @@ func (a *API) fail(x *exchange, err error) {
 	x.write(p)
 }
 
-// logFailure logs our own failures always, with their cause, and a client's
-// mistakes only as events of a prediction, at most eventsPerSecond.
+// logFailure logs our own failures always, with their cause, and of those of a
+// prediction every other one too; only who is told to wait, or has gone, is
+// logged at most eventsPerSecond, as nothing else bounds how often they ask.
 func (a *API) logFailure(x *exchange, p *Problem, err error) {
 	event, level, cause := "http_error", slog.LevelError, err.Error()
-	if p.Status != http.StatusInternalServerError {
-		if !x.predict || !a.sampler.Allow(x.started) {
+	switch {
+	case p.Status == http.StatusInternalServerError:
+	case !x.predict:
+		return
+	case p.Status == http.StatusTooManyRequests, p.Status == statusClientGone:
+		if !a.refusals.Allow(x.started) {
 			return
 		}
+		level, cause = slog.LevelInfo, p.Detail
+	case p.Status > http.StatusInternalServerError:
+		level, cause = slog.LevelWarn, p.Detail
+	default:
 		level, cause = slog.LevelInfo, p.Detail
 	}
 	if x.predict {
 		event = "prediction_error"
+		if x.records > 0 {
+			a.logRequest(x)
+		}
 	}
-	a.Log.LogAttrs(x.request.Context(), level, event, slog.String("request_id", x.id), slog.String("route", x.route),
+	a.Log.LogAttrs(x.request.Context(), level, event, x.requestAttr(), x.traceAttr(), slog.String("route", x.route),
 		slog.String("error_type", errorType(p)), slog.String("error", cause), a.userID(x))
 }
 

@@ -1,5 +1,5 @@
 // Package telemetry holds every name under which the service is watched:
-// metrics and logs.
+// metrics, logs and traces.
 //
 // The metrics stand in one table ([Table]); [NewMetrics] makes them on a
 // registry that is passed in, and the documents are generated from the same
@@ -9,4 +9,8 @@
 //
 // Logs are [log/slog] lines ([NewLogger]); the events of single predictions
 // go through a [Sampler], so that load cannot fill a disk.
+//
+// Traces are OpenTelemetry's. A [Tracer] begins a span for each request and
+// for its steps, and sends those that are kept by OTLP over HTTP; without one
+// all of that costs nothing. Exemplars join the histograms to the traces.
 package telemetry

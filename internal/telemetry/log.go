@@ -18,8 +18,8 @@ const (
 )
 
 // NewLogger returns a logger that writes lines of at least the given level
-// to w, times in UTC.
-func NewLogger(w io.Writer, level slog.Level, format Format) *slog.Logger {
+// to w, times in UTC. A *[slog.LevelVar] may change at any time.
+func NewLogger(w io.Writer, level slog.Leveler, format Format) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == Text {
 		return slog.New(utc{slog.NewTextHandler(w, options)})

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -53,6 +54,10 @@ const (
 	httpDuration       = "http_request_duration_seconds"
 	httpInFlight       = "http_requests_in_flight"
 	connRefused        = "http_connections_refused_total"
+	workers            = "prediction_workers"
+	workersBusy        = "prediction_workers_busy"
+	queueLength        = "prediction_queue_length"
+	overloaded         = "overloaded_requests_total"
 	dependencyUp       = "dependency_up"
 	demographicsInfo   = "demographics_info"
 	cacheRequests      = "cache_requests_total"
@@ -91,6 +96,10 @@ var table = []Spec{
 	{Name: predictionErrors, Type: Counter, Labels: byVersion, Help: "Requests in which a model panicked or gave what is no price; another model may have answered them."},
 	{Name: predictionRefused, Type: Counter, Labels: byVersion, Help: "Requests that were refused for what stood in them, by the version that would have answered."},
 	{Name: predictedPrice, Type: Histogram, Labels: byVersion, Buckets: dollars, Help: "Predicted prices in US dollars."},
+	{Name: workers, Type: Gauge, Help: "Requests that can be valued at once."},
+	{Name: workersBusy, Type: Gauge, Help: "Requests that are being valued, aside too."},
+	{Name: queueLength, Type: Gauge, Help: "Requests that wait for a worker."},
+	{Name: overloaded, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused with 503 as there was no room; reason is queue (too many wait for a worker), in_flight (too many at once) or bodies (too many large ones were arriving)."},
 	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the newest of the running models took."},
 	{Name: modelLoadFailures, Type: Counter, Labels: []string{"reason"}, Help: "Models that could not be loaded or were refused."},
 	{Name: modelSwaps, Type: Counter, Help: "Times that another model became the primary."},
@@ -131,6 +140,12 @@ type Metrics struct {
 	HTTPInFlight        prometheus.Gauge
 	CertificateExpiry   prometheus.Gauge
 	ConnectionsRefused  prometheus.Counter
+	Workers             prometheus.Gauge
+	WorkersBusy         prometheus.Gauge
+	QueueLength         prometheus.Gauge
+	OverloadedQueue     prometheus.Counter
+	OverloadedInFlight  prometheus.Counter
+	OverloadedBodies    prometheus.Counter
 	DemographicsKnown   prometheus.Counter
 	DemographicsUnknown prometheus.Counter
 	cacheRequests       *prometheus.CounterVec
@@ -182,6 +197,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		HTTPInFlight:        gauge(httpInFlight).WithLabelValues(),
 		ConnectionsRefused:  counter(connRefused).WithLabelValues(),
 		CertificateExpiry:   gauge(certificateExpiry).WithLabelValues(),
+		Workers:             gauge(workers).WithLabelValues(),
+		WorkersBusy:         gauge(workersBusy).WithLabelValues(),
+		QueueLength:         gauge(queueLength).WithLabelValues(),
+		OverloadedQueue:     counter(overloaded).WithLabelValues("queue"),
+		OverloadedInFlight:  counter(overloaded).WithLabelValues("in_flight"),
+		OverloadedBodies:    counter(overloaded).WithLabelValues("bodies"),
 		DemographicsKnown:   lookups.WithLabelValues("known"),
 		DemographicsUnknown: lookups.WithLabelValues("unknown"),
 		cacheRequests:       counter(cacheRequests),
@@ -359,12 +380,13 @@ func (m *Metrics) FileReload(file string, err error) {
 	m.fileReloads.WithLabelValues(file, result).Inc()
 }
 
-// ObserveHTTP counts one answered request. The route must be a registered
-// pattern's path or a fixed word; the method may be anything.
-func (m *Metrics) ObserveHTTP(method, route string, status int, took time.Duration) {
+// ObserveHTTP counts one answered request, whose trace is in ctx if t traced
+// it. The route must be a registered pattern's path or a fixed word; the
+// method may be anything.
+func (m *Metrics) ObserveHTTP(ctx context.Context, t *Tracer, method, route string, status int, took time.Duration) {
 	method = boundedMethod(method)
 	m.httpRequests.WithLabelValues(method, route, statusText(status)).Inc()
-	m.httpDuration.WithLabelValues(method, route).Observe(took.Seconds())
+	t.Observe(ctx, m.httpDuration.WithLabelValues(method, route), took.Seconds())
 }
 
 // boundedMethod returns a method of RFC 9110 or 5789 as it is, and "other"

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
@@ -38,7 +39,7 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	p.Requests.Inc()
 	p.Duration.Observe(0.001)
 	p.Price.Observe(500e3)
-	m.ObserveHTTP("GET", "/health", 200, time.Millisecond)
+	m.ObserveHTTP(context.Background(), nil, "GET", "/health", 200, time.Millisecond)
 
 	families, err := reg.Gather()
 	if err != nil {
@@ -81,9 +82,9 @@ func TestHelpIsOneSentence(t *testing.T) {
 func TestMethodsAndStatusesAreBounded(t *testing.T) {
 	m := NewMetrics(prometheus.NewRegistry())
 	for _, method := range []string{"BREW", "get", "", strings.Repeat("X", 1000)} {
-		m.ObserveHTTP(method, "unmatched", 405, 0)
+		m.ObserveHTTP(context.Background(), nil, method, "unmatched", 405, 0)
 	}
-	m.ObserveHTTP("GET", "unmatched", -1, 0)
+	m.ObserveHTTP(context.Background(), nil, "GET", "unmatched", -1, 0)
 	if n := testutil.CollectAndCount(m.httpRequests); n != 2 {
 		t.Errorf("%d series, want 2: other/405 and GET/other", n)
 	}
@@ -100,7 +101,7 @@ func TestOneModelIsNamed(t *testing.T) {
 
 func TestCountingARequestAllocatesLittle(t *testing.T) {
 	m := NewMetrics(prometheus.NewRegistry())
-	n := testing.AllocsPerRun(100, func() { m.ObserveHTTP("POST", "/v1/predict", 200, time.Millisecond) })
+	n := testing.AllocsPerRun(100, func() { m.ObserveHTTP(context.Background(), nil, "POST", "/v1/predict", 200, time.Millisecond) })
 	if n > 2 {
 		t.Errorf("%v allocations, want at most 2", n)
 	}

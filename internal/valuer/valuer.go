@@ -38,6 +38,7 @@ type Options struct {
 	Metrics *telemetry.Metrics // required
 	Log     *slog.Logger       // required
 	Cache   *cache.Prices      // of prices that were computed before; nil is none
+	Tracer  *telemetry.Tracer  // of the steps of a call; nil is none
 }
 
 // Valuer values houses with the running model. Make one with [New]; it is
@@ -53,6 +54,7 @@ type Valuer struct {
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 	cache   *cache.Prices
+	tracer  *telemetry.Tracer
 }
 
 // New returns a valuer without a model; give it one with [Valuer.Use].
@@ -69,8 +71,10 @@ func New(o Options) *Valuer {
 		metrics: o.Metrics,
 		log:     o.Log,
 		cache:   o.Cache,
+		tracer:  o.Tracer,
 	}
 	v.set.Store(new(set))
+	v.metrics.Workers.Set(float64(o.Workers))
 	return v
 }
 
@@ -148,7 +152,7 @@ func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses [
 	}
 	answer := Answer{
 		Prices:          prices,
-		UnknownZipcodes: v.unknownZipcodes(r, houses),
+		UnknownZipcodes: v.unknownZipcodes(ctx, r, houses),
 		Version:         r.Manifest.Version,
 		Role:            role,
 		Digest:          r.Digest,
@@ -209,10 +213,11 @@ func (v *Valuer) Revalue(dst []float64, houses []house.House, choice Choice) ([]
 	}
 	select {
 	case v.workers <- struct{}{}:
+		v.metrics.WorkersBusy.Inc()
 	default:
 		return nil, ErrOverloaded
 	}
-	defer func() { <-v.workers }()
+	defer v.release()
 	prices, err := v.price(r, choice.Role, dst, houses)
 	r.calls.Add(1)
 	if err != nil {
@@ -228,6 +233,8 @@ func (v *Valuer) prices(ctx context.Context, r *running, role Role, dst []float6
 	if v.cache == nil || !v.cache.On() {
 		return v.work(ctx, r, role, dst, houses)
 	}
+	ctx, span := v.tracer.Step(ctx, telemetry.StepCache)
+	defer span.End()
 	keys := keySlices.Get().(*[]cache.Key)
 	defer func() {
 		if cap(*keys) <= keptKeys {
@@ -258,16 +265,18 @@ const keptKeys = 2000
 
 // work values the houses on a worker.
 func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
+	ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
+	defer span.End()
 	start := time.Now()
 	if err := v.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer func() { <-v.workers }()
+	defer v.release()
 	prices, err := v.price(r, role, dst, houses)
 	if err == nil {
 		// Not what the cache answers: a version that has been kept for long is
 		// not quicker for that than one that is new.
-		v.metricsOf(r.loaded, role).Duration.Observe(time.Since(start).Seconds())
+		v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
 	}
 	return prices, err
 }
@@ -276,20 +285,30 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 func (v *Valuer) acquire(ctx context.Context) error {
 	select {
 	case v.workers <- struct{}{}:
+		v.metrics.WorkersBusy.Inc()
 		return nil
 	default:
 	}
 	if v.waiting.Add(1) > v.queue {
 		v.waiting.Add(-1)
+		v.metrics.OverloadedQueue.Inc()
 		return ErrOverloaded
 	}
-	defer v.waiting.Add(-1)
+	v.metrics.QueueLength.Inc()
+	defer func() { v.waiting.Add(-1); v.metrics.QueueLength.Dec() }()
 	select {
 	case v.workers <- struct{}{}:
+		v.metrics.WorkersBusy.Inc()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a worker: %w", ctx.Err())
 	}
+}
+
+// release gives a worker back.
+func (v *Valuer) release() {
+	v.metrics.WorkersBusy.Dec()
+	<-v.workers
 }
 
 // price asks the model, and lets nothing out of it but good prices or an
@@ -323,7 +342,9 @@ func (v *Valuer) price(r *running, role Role, dst []float64, houses []house.Hous
 
 // unknownZipcodes returns the indices of the houses whose zipcode has no
 // demographics; nil, as nearly always, if there are none.
-func (v *Valuer) unknownZipcodes(r *running, houses []house.House) []int {
+func (v *Valuer) unknownZipcodes(ctx context.Context, r *running, houses []house.House) []int {
+	_, span := v.tracer.Step(ctx, telemetry.StepDemographics)
+	defer span.End()
 	var unknown []int
 	for i := range houses {
 		if _, known := r.table.Lookup(houses[i].Zipcode()); !known {
