@@ -42,7 +42,7 @@ func openGS(ctx context.Context, at location) (*gsBucket, error) {
 		prefix:    at.prefix,
 	}
 	impatient(b.transport)
-	b.client = &http.Client{Transport: b.transport}
+	b.client = &http.Client{Transport: propagated{b.transport}}
 	if strings.HasPrefix(b.endpoint, "http://") {
 		return b, nil
 	}
@@ -50,7 +50,7 @@ func openGS(ctx context.Context, at location) (*gsBucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w: %w", at, errCredentials, err)
 	}
-	b.client.Transport = &oauth2.Transport{Source: found.TokenSource, Base: b.transport}
+	b.client.Transport = &oauth2.Transport{Source: found.TokenSource, Base: propagated{b.transport}}
 	return b, nil
 }
 

@@ -90,7 +90,7 @@ func openS3(ctx context.Context, at location) (*s3Bucket, error) {
 	}
 	transport := loaded.GetTransport()
 	client := s3.NewFromConfig(settings, func(o *s3.Options) {
-		o.HTTPClient = &http.Client{Transport: transport}
+		o.HTTPClient = &http.Client{Transport: propagated{transport}}
 		if endpoint := at.options["endpoint"]; endpoint != "" {
 			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = at.options["path_style"] != "false"

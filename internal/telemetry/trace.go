@@ -154,20 +154,6 @@ func TraceResponse(ctx context.Context) string {
 	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
 }
 
-// Propagated returns a transport whose requests name in traceparent the span
-// of their context.
-func Propagated(next http.RoundTripper) http.RoundTripper { return propagated{next} }
-
-type propagated struct{ next http.RoundTripper }
-
-func (p propagated) RoundTrip(r *http.Request) (*http.Response, error) {
-	if trace.SpanContextFromContext(r.Context()).IsValid() {
-		r = r.Clone(r.Context()) // a transport must not change what it is given
-		traceContext.Inject(r.Context(), propagation.HeaderCarrier(r.Header))
-	}
-	return p.next.RoundTrip(r)
-}
-
 // Observe counts a value in a histogram, with the trace of ctx as its
 // exemplar where that is kept.
 func (t *Tracer) Observe(ctx context.Context, histogram prometheus.Observer, value float64) {

@@ -236,40 +236,6 @@ func TestTheReceiversCertificateIsChecked(t *testing.T) {
 	}
 }
 
-func TestOutgoingRequestsNameTheirSpan(t *testing.T) {
-	receiver := telemetrytest.NewReceiver(t)
-	made := tracer(t, telemetry.TracerOptions{Exporter: telemetry.OTLP{URL: receiver.URL + "/v1/traces"}})
-	var got http.Header
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }))
-	defer server.Close()
-	client := &http.Client{Transport: telemetry.Propagated(http.DefaultTransport)}
-	ask := func(ctx context.Context) {
-		r, err := http.NewRequestWithContext(ctx, "GET", server.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = answer.Body.Close()
-		if r.Header.Get("traceparent") != "" {
-			t.Error("the transport changed the request that it was given")
-		}
-	}
-	ask(context.Background())
-	if got.Get("traceparent") != "" {
-		t.Errorf("a request of no trace names %q", got.Get("traceparent"))
-	}
-	ctx := made.Request(context.Background(), nil, "GET", "/v1/models")
-	ask(ctx)
-	made.End(ctx, 200, "")
-	if id := telemetry.TraceIDOf(got); id == "" || id != telemetry.TraceID(ctx) {
-		t.Errorf("traceparent %q of trace %s", got.Get("traceparent"), telemetry.TraceID(ctx))
-	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-}
-
 func TestWithoutATracerAStepIsFree(t *testing.T) {
 	var made *telemetry.Tracer
 	ctx := context.WithValue(context.Background(), http.ServerContextKey, 1)

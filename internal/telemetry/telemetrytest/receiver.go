@@ -97,6 +97,10 @@ func (r *Receiver) Until(what string, enough func([]Span) bool) []Span {
 }
 
 func (r *Receiver) receive(w http.ResponseWriter, request *http.Request) {
+	if request.URL.Path != "/v1/traces" { // another program's, that takes this port for one of its own
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.headers = request.Header.Clone()
@@ -121,7 +125,7 @@ func (r *Receiver) receive(w http.ResponseWriter, request *http.Request) {
 }
 
 func read(request *http.Request) (spans []Span, err error) {
-	if request.Method != http.MethodPost || request.URL.Path != "/v1/traces" || request.Header.Get("Content-Type") != "application/x-protobuf" {
+	if request.Method != http.MethodPost || request.Header.Get("Content-Type") != "application/x-protobuf" {
 		return nil, fmt.Errorf("%s %s with %s", request.Method, request.URL, request.Header.Get("Content-Type"))
 	}
 	body := io.Reader(request.Body)
