@@ -3,11 +3,13 @@ package batch
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/parquet-go/parquet-go"
 
 	"housing/internal/house"
 )
@@ -51,6 +53,9 @@ type block struct {
 	record []string    // for csv
 	source bytes.Reader
 	json   *jsontext.Decoder // of source
+	first  int               // the number of the first row, from 1, when rows are of Parquet
+	values []parquet.Value   // rows × (width + 1), when rows are of Parquet
+	rows   []parquet.Row     // to be written to Parquet
 	done   chan struct{}     // tells the writer that the worker is done
 }
 
@@ -69,6 +74,7 @@ func (b *block) reset() {
 	b.read, b.size, b.bytes, b.err, b.unknown = 0, 0, 0, nil, 0
 	b.houses, b.cells, b.text, b.ends, b.lines = b.houses[:0], b.cells[:0], b.text[:0], b.ends[:0], b.lines[:0]
 	b.ignored, b.zipcodes, b.faults = some[string]{}, some[house.Zipcode]{}, house.InvalidError{}
+	b.values, b.rows = b.values[:0], b.rows[:0]
 	b.out.Reset()
 }
 
@@ -120,6 +126,17 @@ func (s *some[T]) merge(other *some[T], most int) {
 type counter struct {
 	from io.Reader
 	n    int64
+}
+
+// ReadAt is for formats that are not read from beginning to end.
+func (c *counter) ReadAt(p []byte, at int64) (int, error) {
+	from, ok := c.from.(io.ReaderAt)
+	if !ok {
+		return 0, errors.New("batch: Parquet is read from an io.ReaderAt")
+	}
+	n, err := from.ReadAt(p, at)
+	c.n += int64(n)
+	return n, err
 }
 
 func (c *counter) Read(p []byte) (int, error) {

@@ -22,8 +22,13 @@ type csvInput struct {
 	reader *house.CSVReader
 	name   string
 	header []string
-	keys   [][]byte // of JSON members, with the colon; nil unless JSON is written
-	zip    int      // column of the zipcode
+	utf8   bool // cells must be UTF-8, as JSON and Parquet hold nothing else
+}
+
+// jsonCells writes rows of cells as JSON objects.
+type jsonCells struct {
+	keys [][]byte // of the members, with the colon
+	zip  int      // column of the zipcode
 }
 
 // csvPath is the way from CSV to the format.
@@ -33,33 +38,46 @@ func csvPath(r io.Reader, name string, to Format, year int) (*path, error) {
 		return nil, err
 	}
 	c := &csvInput{reader: reader, name: name, header: reader.Header()}
-	c.zip = slices.Index(c.header, house.ZipcodeField.String())
 	if slices.Contains(c.header, PriceColumn) {
 		return nil, fmt.Errorf("%s: column %s %s", place(name, 1), PriceColumn, isThere)
 	}
+	c.utf8 = to != CSV
 	p := &path{fill: c.fill, parse: func(*block) {}, width: len(c.header)}
 	for _, column := range reader.Ignored() {
 		p.ignored.add(column, listedNames)
 	}
-	if to == CSV {
-		p.header, p.encode = csvHeader(c.header), (*block).encodeCSV
-		return p, nil
-	}
-	p.encode = c.encodeJSON
-	c.keys = make([][]byte, len(c.header))
-	for i, column := range c.header {
-		if column == "" && slices.Index(c.header, "") < i {
-			return nil, fmt.Errorf("%s: several columns have no name, so they cannot be members of a JSON object: name them, or write .csv", place(name, 1))
-		}
-		if c.keys[i], err = jsontext.AppendQuote(nil, column); err != nil {
-			return nil, fmt.Errorf("%s: column %d: its name is %s", place(name, 1), i+1, notUTF8)
-		}
-		c.keys[i] = append(c.keys[i], ':')
-	}
-	return p, nil
+	return p, p.writeCells(place(name, 1), c.header, to)
 }
 
-const notUTF8 = "not UTF-8, so it cannot be written as JSON: convert the file, or write .csv"
+// writeCells makes the path write rows of cells in the format.
+func (p *path) writeCells(name string, header []string, to Format) error {
+	switch to {
+	case CSV:
+		p.header, p.encode = csvHeader(header), (*block).encodeCSV
+		return nil
+	case Parquet:
+		if err := checkNames(header); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		p.table, p.encode = cellTable(header)
+		return nil
+	}
+	c := &jsonCells{keys: make([][]byte, len(header)), zip: slices.Index(header, house.ZipcodeField.String())}
+	for i, column := range header {
+		if column == "" && slices.Index(header, "") < i {
+			return fmt.Errorf("%s: several columns have no name, so they cannot be members of a JSON object: name them, or write .csv", name)
+		}
+		key, err := jsontext.AppendQuote(nil, column)
+		if err != nil {
+			return fmt.Errorf("%s: column %d: its name is %s", name, i+1, notUTF8)
+		}
+		c.keys[i] = append(key, ':')
+	}
+	p.encode = c.encode
+	return nil
+}
+
+const notUTF8 = "not UTF-8, so it cannot be written as JSON or Parquet: convert the file, or write .csv"
 
 // csvHeader returns the first line of a CSV file of these columns and the
 // price.
@@ -83,8 +101,8 @@ func (c *csvInput) fill(b *block) error {
 			return err
 		}
 		b.read++
-		if c.keys != nil {
-			c.checkUTF8(b, record, line)
+		if c.utf8 {
+			checkUTF8(b, record, place(c.name, line), c.header)
 		}
 		if b.faults.Total > 0 {
 			continue // the rows of this block are not needed any more
@@ -98,17 +116,17 @@ func (c *csvInput) fill(b *block) error {
 	return nil
 }
 
-// checkUTF8 finds cells that JSON cannot hold.
-func (c *csvInput) checkUTF8(b *block, record []string, line int) {
+// checkUTF8 finds cells of a row that are not UTF-8.
+func checkUTF8(b *block, record []string, row string, header []string) {
 	for i, cell := range record {
 		if !utf8.ValidString(cell) {
-			b.faults.Add(house.Fault{Location: place(c.name, line) + ": column " + clip(c.header[i]), Message: "is " + notUTF8})
+			b.faults.Add(house.Fault{Location: row + ": column " + clip(header[i]), Message: "is " + notUTF8})
 		}
 	}
 }
 
-// encodeJSON writes rows of cells as JSON objects.
-func (c *csvInput) encodeJSON(b *block) {
+// encode writes the rows of a block.
+func (c *jsonCells) encode(b *block) {
 	out := b.out.AvailableBuffer()
 	for i, price := range b.prices {
 		out = append(out, '{')

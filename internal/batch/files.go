@@ -91,7 +91,7 @@ func (j *Job) Run(ctx context.Context, stdout io.Writer, o Options) (Summary, er
 		return Summary{}, err
 	}
 	defer file.Close()
-	in := Input{Reader: file, Name: j.in, Format: j.from}
+	in := Input{Reader: file, Name: j.in, Format: j.from, Size: j.Bytes}
 	if j.out == Stdout {
 		return j.toStdout(ctx, stdout, in, o)
 	}

@@ -77,7 +77,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const formats = "read and written are CSV (.csv) and NDJSON (.ndjson, .jsonl)"
+	const formats = "read and written are CSV (.csv), NDJSON (.ndjson, .jsonl) and Parquet (.parquet)"
 	for _, c := range []struct{ in, out, want string }{
 		{"houses.parquet", "out.csv", "houses.parquet: .parquet files are not read or written; " + formats},
 		{"houses.csv", "out.XLSX", "out.XLSX: .xlsx files are not read or written; " + formats},

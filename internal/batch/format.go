@@ -11,8 +11,9 @@ type Format int
 
 // The formats, which are told by the file's name.
 const (
-	CSV    Format = iota + 1 // .csv, with a header
-	NDJSON                   // .ndjson or .jsonl, one JSON object a line
+	CSV     Format = iota + 1 // .csv, with a header
+	NDJSON                    // .ndjson or .jsonl, one JSON object a line
+	Parquet                   // .parquet, with plain columns
 )
 
 // PriceColumn is the name of the column or member that is added.
@@ -36,6 +37,8 @@ func FormatOf(name string) (Format, error) {
 		return CSV, nil
 	case ".ndjson", ".jsonl":
 		return NDJSON, nil
+	case ".parquet":
+		return Parquet, nil
 	case "":
 		return 0, &RefusedError{name, "has no format in its name; " + formats}
 	default:
@@ -43,4 +46,4 @@ func FormatOf(name string) (Format, error) {
 	}
 }
 
-const formats = "read and written are CSV (.csv) and NDJSON (.ndjson, .jsonl)"
+const formats = "read and written are CSV (.csv), NDJSON (.ndjson, .jsonl) and Parquet (.parquet)"

@@ -32,7 +32,7 @@ type ndjsonInput struct {
 	decoder house.Decoder
 	number  int            // of the line that was read last
 	first   []byte         // the first line, if fill has not had it yet
-	columns map[string]int // of the first line, by name; nil unless CSV is written
+	columns map[string]int // of the first line, by name; nil if NDJSON is written
 }
 
 // ndjsonPath is the way from NDJSON to the format.
@@ -68,8 +68,8 @@ func ndjsonPath(r io.Reader, name string, to Format, now time.Time) (*path, erro
 	for i, column := range header {
 		n.columns[column] = i
 	}
-	p.width, p.header, p.encode = len(header), csvHeader(header), (*block).encodeCSV
-	return p, nil
+	p.width = len(header)
+	return p, p.writeCells(place(name, n.number), header, to)
 }
 
 // columnsOf returns the names of the members of an object.
@@ -157,7 +157,7 @@ func (n *ndjsonInput) fill(b *block) error {
 	return nil
 }
 
-// parse reads the lines of the block as houses, and as cells if CSV is
+// parse reads the lines of the block as houses, and as cells unless NDJSON is
 // written.
 func (n *ndjsonInput) parse(b *block) {
 	for i := range b.lines {
@@ -196,8 +196,8 @@ func (n *ndjsonInput) fault(b *block, line int, err error) {
 	b.faults.Total += invalid.Total - len(invalid.Faults)
 }
 
-// members looks at the members of a row, and puts them in its cells if CSV is
-// written.
+// members looks at the members of a row, and puts them in its cells unless
+// NDJSON is written.
 func (n *ndjsonInput) members(b *block, row int) {
 	var cells []string
 	if n.columns != nil {
@@ -229,7 +229,7 @@ func (n *ndjsonInput) members(b *block, row int) {
 		if cells[column], ok = cellOf(value); !ok {
 			for name, i := range n.columns {
 				if i == column {
-					fault(name, "is not a plain value, which a cell of CSV cannot hold: write .ndjson instead")
+					fault(name, "is not a plain value, which a cell of a table cannot hold: write .ndjson instead")
 				}
 			}
 		}

@@ -33,6 +33,7 @@ type Input struct {
 	io.Reader
 	Name   string // that errors call it
 	Format Format
+	Size   int64 // of Parquet, whose Reader must be an io.ReaderAt too
 }
 
 // Summary is what there is to say of a file that was valued.
@@ -58,12 +59,17 @@ type path struct {
 	encode  func(*block)       // writes rows to the block's out, concurrently
 	width   int                // cells of a row
 	header  []byte             // what the output begins with
+	table   *table             // of Parquet, if that is written
+	close   func() error       // ends the reading, if not nil
 	ignored some[string]
 }
 
 func newPath(in Input, to Format, now time.Time) (*path, error) {
-	if in.Format == CSV {
+	switch in.Format {
+	case CSV:
 		return csvPath(in, in.Name, to, now.UTC().Year())
+	case Parquet:
+		return parquetPath(in, to, now.UTC().Year())
 	}
 	return ndjsonPath(in, in.Name, to, now)
 }
@@ -88,12 +94,20 @@ func Run(ctx context.Context, w io.Writer, to Format, in Input, o Options) (Summ
 	if err != nil {
 		return Summary{}, err
 	}
-	if _, err := w.Write(way.header); err != nil {
+	r := &run{Options: o, path: way, name: in.Name, read: read, w: w, ignored: way.ignored}
+	if way.table != nil {
+		r.parquet = newParquetWriter(w, way.table)
+	} else if _, err := w.Write(way.header); err != nil {
 		return Summary{}, err
 	}
-	r := &run{Options: o, path: way, name: in.Name, read: read, w: w, ignored: way.ignored}
 	r.summary.ModelVersion = model.Manifest.Version
 	err = r.blocks(ctx)
+	if way.close != nil {
+		err = errors.Join(err, way.close())
+	}
+	if err == nil && r.parquet != nil {
+		err = r.parquet.close()
+	}
 	if err == nil && r.summary.Houses == 0 {
 		err = fmt.Errorf("%s: has no houses", in.Name)
 	}
@@ -112,6 +126,7 @@ type run struct {
 
 	// The writer's:
 	w        io.Writer
+	parquet  *parquetWriter // to w, if Parquet is written
 	faults   house.InvalidError
 	ignored  some[string]
 	zipcodes some[house.Zipcode]
@@ -235,6 +250,9 @@ func (r *run) write(b *block) error {
 	r.summary.Houses += len(b.houses)
 	r.summary.UnknownZipcodes += b.unknown
 	r.zipcodes.merge(&b.zipcodes, listedZipcodes)
+	if r.parquet != nil {
+		return r.parquet.write(b)
+	}
 	_, err := r.w.Write(b.out.Bytes())
 	return err
 }

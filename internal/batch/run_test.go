@@ -152,8 +152,8 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"one fault":        {batch.CSV, batch.CSV, header + "\n" + row + "\n-1" + row[1:] + "\n", "houses.csv:3: column bedrooms: must be at least 0, is -1"},
 		"several":          {batch.CSV, batch.CSV, header + "\n-1" + row[1:] + "\n" + row + "\n1,2\n", "houses.csv has 2 faults:\n  houses.csv:2: column bedrooms: must be at least 0, is -1\n  houses.csv:4: has 2 cells where the header has 8"},
 		"then broken":      {batch.CSV, batch.CSV, header + "\n-1" + row[1:] + "\n\"", "houses.csv has 2 faults:\n  houses.csv:2: column bedrooms: must be at least 0, is -1\n  houses.csv:3: not CSV: extraneous or missing \" in quoted-field"},
-		"not UTF-8":        {batch.CSV, batch.NDJSON, header + ",a b\n" + row + ",\xff\n", `houses.csv:2: column "a b": is not UTF-8, so it cannot be written as JSON: convert the file, or write .csv`},
-		"name not UTF-8":   {batch.CSV, batch.NDJSON, header + ",\xff\n", "houses.csv:1: column 9: its name is not UTF-8, so it cannot be written as JSON: convert the file, or write .csv"},
+		"not UTF-8":        {batch.CSV, batch.NDJSON, header + ",a b\n" + row + ",\xff\n", `houses.csv:2: column "a b": is not UTF-8, so it cannot be written as JSON or Parquet: convert the file, or write .csv`},
+		"name not UTF-8":   {batch.CSV, batch.NDJSON, header + ",\xff\n", "houses.csv:1: column 9: its name is not UTF-8, so it cannot be written as JSON or Parquet: convert the file, or write .csv"},
 		"no names":         {batch.CSV, batch.NDJSON, header + ",,\n", "houses.csv:1: several columns have no name, so they cannot be members of a JSON object: name them, or write .csv"},
 		"not JSON":         {batch.NDJSON, batch.NDJSON, line + "{]\n" + line, "houses.ndjson:2: not JSON at byte 1: invalid character ']' at start of value"},
 		"a first line":     {batch.NDJSON, batch.NDJSON, "1\n" + strings.Replace(line, "1180", "1", 1), "houses.ndjson has 2 faults:\n  houses.ndjson:1: must be an object with the fields of a house, is 1\n  houses.ndjson:2: member sqft_living: must be at least 100, is 1"},
@@ -162,7 +162,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"a price member":   {batch.NDJSON, batch.NDJSON, "\n{" + object + `,"predicted_price":1}`, "houses.ndjson:2: member predicted_price is there already: rename it or take it out"},
 		"a hidden one":     {batch.NDJSON, batch.NDJSON, line + "{" + object + `,"predicted\u005fprice":1}`, "houses.ndjson:2: member predicted_price: is there already: rename it or take it out"},
 		"a new member":     {batch.NDJSON, batch.CSV, line + "{" + object + `,"b":1}`, "houses.ndjson:2: member b: is not in the first line, so there is no column for it: write .ndjson instead"},
-		"nested":           {batch.NDJSON, batch.CSV, "{" + object + `,"b":[1]}`, "houses.ndjson:1: member b: is not a plain value, which a cell of CSV cannot hold: write .ndjson instead"},
+		"nested":           {batch.NDJSON, batch.CSV, "{" + object + `,"b":[1]}`, "houses.ndjson:1: member b: is not a plain value, which a cell of a table cannot hold: write .ndjson instead"},
 		"a long line":      {batch.NDJSON, batch.NDJSON, line + strings.Repeat(" ", 1<<20) + line, "houses.ndjson:2: must not have more than 1 MiB in a line"},
 	} {
 		t.Run(name, func(t *testing.T) {

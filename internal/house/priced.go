@@ -32,10 +32,10 @@ func ReadPriced(r io.Reader, name string, year, most int) (houses []House, price
 			return nil, nil, err
 		}
 		price := math.NaN()
-		if column >= 0 && strings.TrimSpace(record[column]) != "" {
+		if column >= 0 && record != nil && strings.TrimSpace(record[column]) != "" {
 			var fault string
 			if price, fault = parsePrice(record[column]); fault != "" {
-				reader.columns.fault(column, fault, &faults)
+				faults.Add(reader.rows.Fault(column, fault))
 			}
 		}
 		if faults.Total > 0 {

@@ -48,16 +48,17 @@ func ReadSales(r io.Reader, name string, options SalesOptions) (*Sales, error) {
 	if year == 0 {
 		year = time.Now().UTC().Year()
 	}
-	columns := newColumns(rows, RequiredFields, year)
+	columns := NewColumns(rows.header, RequiredFields, year)
 	if columns.valuation >= 0 { // the day of a sale is its date
 		columns.roles[columns.valuation] = noRole
 	}
 	s := &saleReader{
+		rows:    rows,
 		columns: columns,
 		id:      slices.Index(rows.header, "id"),
 		price:   slices.Index(rows.header, "price"),
 	}
-	sales := &Sales{Ignored: slices.DeleteFunc(columns.ignored(), func(c string) bool { return c == "id" || c == "price" })}
+	sales := &Sales{Ignored: slices.DeleteFunc(columns.Ignored(), func(c string) bool { return c == "id" || c == "price" })}
 	var faults InvalidError
 	for {
 		sale, err := s.next()
@@ -95,32 +96,40 @@ func (s *Sales) verdict(name string, faults *InvalidError, dropInvalid bool) (*S
 
 // saleReader reads rows as sales.
 type saleReader struct {
-	columns   columns
-	id, price int // columns
+	rows      *Rows
+	columns   *Columns
+	id, price int          // columns
+	record    []string     // the row that is read
+	faults    InvalidError // of it
 }
 
+func (s *saleReader) cell(column int) Cell { return Cell{Text: s.record[column]} }
+
+func (s *saleReader) fault(column int, message string) { s.faults.Add(s.rows.Fault(column, message)) }
+
 func (s *saleReader) next() (Sale, error) {
-	record, err := s.columns.rows.Next()
+	record, err := s.rows.Next()
 	if err != nil {
 		return Sale{}, err
 	}
-	var faults InvalidError
+	s.record, s.faults = record, InvalidError{}
 	sale := Sale{ID: strings.TrimSpace(record[s.id])}
 	switch {
 	case sale.ID == "":
-		s.columns.fault(s.id, isRequired, &faults)
+		s.fault(s.id, isRequired)
 	case len(sale.ID) > maxIDBytes:
-		s.columns.fault(s.id, fmt.Sprintf("must be at most %d bytes long", maxIDBytes), &faults)
+		s.fault(s.id, fmt.Sprintf("must be at most %d bytes long", maxIDBytes))
 	}
 	var fault string
 	if sale.Price, fault = parsePrice(record[s.price]); fault != "" {
-		s.columns.fault(s.price, fault, &faults)
+		s.fault(s.price, fault)
 	}
 	if strings.TrimSpace(record[s.columns.sold]) == "" {
-		s.columns.fault(s.columns.sold, isRequired, &faults)
+		s.fault(s.columns.sold, isRequired)
 	}
-	sale.House = s.columns.house(record, &faults)
-	if faults.Total > 0 {
+	sale.House = s.columns.House(s.cell, s.fault)
+	if s.faults.Total > 0 {
+		faults := s.faults
 		return Sale{}, &faults
 	}
 	sale.ID = strings.Clone(sale.ID) // lets go of the rest of the row
