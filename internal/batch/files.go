@@ -21,6 +21,7 @@ type Job struct {
 	Bytes int64
 
 	in, out  string
+	name     string // that errors call the input
 	from, to Format
 }
 
@@ -28,7 +29,7 @@ type Job struct {
 // [Stdout], once it has made sure that they can be. The error is a
 // [*RefusedError] if the names themselves are wrong.
 func Plan(in, out string) (*Job, error) {
-	j := &Job{in: in, out: out}
+	j := &Job{in: in, out: out, name: in}
 	var err error
 	if j.from, err = FormatOf(in); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func (j *Job) Run(ctx context.Context, stdout io.Writer, o Options) (Summary, er
 		return Summary{}, err
 	}
 	defer file.Close()
-	in := Input{Reader: file, Name: j.in, Format: j.from, Size: j.Bytes}
+	in := Input{Reader: file, Name: j.name, Format: j.from, Size: j.Bytes}
 	if j.out == Stdout {
 		return j.toStdout(ctx, stdout, in, o)
 	}

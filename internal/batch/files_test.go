@@ -68,7 +68,7 @@ const (
 )
 
 func TestFilesThatAreRefused(t *testing.T) {
-	folder(t, map[string]string{"houses.csv": goodCSV, "houses.parquet": "", "houses": ""})
+	folder(t, map[string]string{"houses.csv": goodCSV, "houses.orc": "", "houses": ""})
 	for _, err := range []error{
 		os.Mkdir("folder.csv", 0o755), syscall.Mkfifo("pipe.csv", 0o644),
 		os.Symlink("houses.csv", "linked.csv"), os.Link("houses.csv", "twin.csv"),
@@ -79,7 +79,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 	const formats = "read and written are CSV (.csv), NDJSON (.ndjson, .jsonl) and Parquet (.parquet)"
 	for _, c := range []struct{ in, out, want string }{
-		{"houses.parquet", "out.csv", "houses.parquet: .parquet files are not read or written; " + formats},
+		{"houses.orc", "out.csv", "houses.orc: .orc files are not read or written; " + formats},
 		{"houses.csv", "out.XLSX", "out.XLSX: .xlsx files are not read or written; " + formats},
 		{"houses", "out.csv", "houses: has no format in its name; " + formats},
 		{"-", "out.csv", "-: has no format in its name; " + formats},

@@ -213,7 +213,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve"}, map[string]string{"LISTEN": "0.0.0.0:0"}, badUsage},
 		{[]string{"serve"}, map[string]string{"REDIS_URL": "http://x"}, badUsage},
 		{[]string{"predict", "--in", "houses.csv"}, nil, badUsage},
-		{[]string{"predict", "--in", "houses.parquet", "--out", "prices.csv"}, nil, badUsage},
+		{[]string{"predict", "--in", "houses.orc", "--out", "prices.csv"}, nil, badUsage},
 		{[]string{"predict", "--in", "none.csv", "--out", "prices.csv"}, nil, failure},
 		{[]string{"healthcheck", "--listen", "127.0.0.1:1"}, nil, failure},
 	} {

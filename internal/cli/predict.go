@@ -19,9 +19,11 @@ import (
 )
 
 type predictCommand struct {
-	In    string `required:"" placeholder:"FILE" help:"File of houses: .csv, .ndjson or .jsonl."`
-	Out   string `required:"" placeholder:"FILE" help:"File to write, in the format of its name; - is stdout, in the format of the input."`
-	Model string `placeholder:"BUNDLE" help:"Bundle of the model. Default: the built-in one."`
+	registryFlags
+	In    string `required:"" placeholder:"FILE" help:"File of houses: .csv, .ndjson, .jsonl or .parquet; or a folder or bucket of such files."`
+	Out   string `required:"" placeholder:"FILE" help:"File to write, in the format of its name; - is stdout, in the format of the input. Of a folder or bucket: another one."`
+	Model string `placeholder:"BUNDLE" help:"Bundle of the model: a file, or with MODEL_DIR a version or alias of the registry. Default: the built-in one."`
+	Shard string `placeholder:"I/N" help:"Value only the files of shard I of N, from 0; N alone takes I from JOB_COMPLETION_INDEX."`
 }
 
 // Help shows an example and the fields of a house.
@@ -33,6 +35,10 @@ A column that is empty or missing is unknown, and columns of other names are car
 Example:
 
     housing predict --in houses.csv --out prices.csv
+
+Of a folder or bucket every file is valued into one of the same name. Several machines share it by --shard: of the files in the order of their names, shard 2/8 has numbers 2, 10, 18 and so on. A shard that was cut off may be run again, and leaves the same bytes:
+
+    housing predict --in s3://houses/may --out s3://prices/may --shard 2/8
 
 Fields:
 
@@ -71,6 +77,12 @@ func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 // Run values the file.
 func (c *predictCommand) Run(p *program) (err error) {
 	start := time.Now()
+	if batch.IsPlace(c.In) {
+		return c.files(p, start)
+	}
+	if c.Shard != "" {
+		return &usageError{fmt.Errorf("--shard: shares out the files of a folder or bucket, and %s is none", c.In)}
+	}
 	job, err := batch.Plan(c.In, c.Out)
 	var refused *batch.RefusedError
 	if errors.As(err, &refused) {
@@ -79,18 +91,11 @@ func (c *predictCommand) Run(p *program) (err error) {
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	b, err := openBundle(c.Model)
+	v, release, err := c.valuer(p, start)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	v := valuer.New(valuer.Options{
-		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()),
-		Log:     telemetry.NewLogger(p.stderr, slog.LevelInfo, telemetry.Text),
-	})
-	if err := v.Use(valuer.FromBundle(b), time.Since(start)); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, release()) }()
 	bar := newProgress(p, job.Bytes, "valuing houses")
 	defer bar.done()
 	summary, err := job.Run(p.ctx, p.stdout, batch.Options{
@@ -108,6 +113,70 @@ func (c *predictCommand) Run(p *program) (err error) {
 		sayUnknown(p.stderr, &summary)
 	}
 	fmt.Fprintf(p.stderr, "Valued %s with model %s in %.1f seconds.\n", number(summary.Houses), summary.ModelVersion, time.Since(start).Seconds())
+	return nil
+}
+
+// valuer returns what values with the model of the flags, until release.
+func (c *predictCommand) valuer(p *program, start time.Time) (v *valuer.Valuer, release func() error, err error) {
+	b, err := c.bundle(p.ctx, c.Model)
+	if err != nil {
+		return nil, nil, err
+	}
+	v = valuer.New(valuer.Options{
+		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()),
+		Log:     telemetry.NewLogger(p.stderr, slog.LevelInfo, telemetry.Text),
+	})
+	if err := v.Use(valuer.FromBundle(b), time.Since(start)); err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return v, b.Close, nil
+}
+
+// files values the files of a folder or bucket, all of them even if some
+// cannot be.
+func (c *predictCommand) files(p *program, start time.Time) (err error) {
+	shard := batch.All
+	if c.Shard != "" {
+		index, _ := p.getenv("JOB_COMPLETION_INDEX")
+		if shard, err = batch.ParseShard(c.Shard, index); err != nil {
+			return &usageError{fmt.Errorf("--shard: %w", err)}
+		}
+	}
+	files, err := batch.OpenFiles(p.ctx, c.In, c.Out, shard)
+	var refused *batch.RefusedError
+	if errors.As(err, &refused) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("predict: %w", err)
+	}
+	defer files.Close()
+	v, release, err := c.valuer(p, start)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	houses, failed := 0, error(nil)
+	for i, name := range files.Names {
+		summary, err := files.Value(p.ctx, name, batch.Options{Valuer: v})
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("predict: %w", err))
+			if p.ctx.Err() != nil {
+				return interrupted(p.ctx, failed)
+			}
+			continue
+		}
+		houses += summary.Houses
+		fmt.Fprintf(p.stderr, "%d of %d: %s, %s.\n", i+1, len(files.Names), name, number(summary.Houses))
+		if summary.UnknownZipcodes > 0 {
+			sayUnknown(p.stderr, &summary)
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	fmt.Fprintf(p.stderr, "Valued %s in %d files of shard %d/%d with model %s in %.1f seconds.\n",
+		number(houses), len(files.Names), shard.Index, shard.Count, v.Model().Manifest.Version, time.Since(start).Seconds())
 	return nil
 }
 
