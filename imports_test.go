@@ -20,6 +20,7 @@ var rooms = []struct{ name, job string }{
 	{"rollout", "the traffic plan"},
 	{"journal", "what was predicted and what it then sold for"},
 	{"valuer", "the models that are running"},
+	{"drift", "what is asked and answered, against the training"},
 	{"ratelimit", "how often a client may ask"},
 	{"cache", "prices and bundles that were had before"},
 	{"registry", "versions, aliases and the traffic plan, and where they lie"},

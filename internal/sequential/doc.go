@@ -25,4 +25,9 @@
 //     2023; arXiv:2203.09785.
 //   - B. Yurdakul, J. Naranjo: Statistical properties of the population
 //     stability index. Journal of Risk Model Validation 14(4), 2020.
+//   - K. R. Murphy, B. Myors: Testing the hypothesis that treatments have
+//     negligible effects: minimum-effect tests in the general linear model.
+//     Journal of Applied Psychology 84(2), 1999.
+//   - M. Sankaran: Approximations to the non-central chi-square distribution.
+//     Biometrika 50(1-2), 1963.
 package sequential

@@ -379,6 +379,76 @@ func TestStabilityIsChanceWhereNothingChanged(t *testing.T) {
 }
 
 // The expected values are those that Prometheus computes.
+// TestNoncentralChiSquared compares with scipy.stats.ncx2.sf (SciPy 1.16).
+func TestNoncentralChiSquared(t *testing.T) {
+	for _, c := range []struct{ x, k, l, want float64 }{
+		{10, 7, 3, 0.43523074860908323}, {30, 7, 10, 0.05481100193209136}, {250, 7, 180, 0.014294975315548806},
+		{300, 7, 180, 0.00010456575685969876}, {1200, 7, 1000, 0.0017078534343629042}, {1100, 3, 1000, 0.06519176736085718},
+		{20, 1, 5, 0.012673659348585846},
+	} {
+		if got := noncentral(c.x, c.k, c.l); math.Abs(got-c.want) > 0.04*c.want {
+			t.Errorf("above %g, with %g degrees and noncentrality %g: %g, want %g", c.x, c.k, c.l, got, c.want)
+		}
+	}
+}
+
+// TestChanceCountsAShiftOnlyBeyondTheTolerance draws from populations whose
+// PSI is just the tolerance, half of it, and twice it.
+func TestChanceCountsAShiftOnlyBeyondTheTolerance(t *testing.T) {
+	const seed, tolerance, rounds = 5, 0.1, 2000
+	random := rand.New(rand.NewPCG(seed, 0))
+	draw := func(shares []float64, n int) []float64 {
+		counts := make([]float64, len(shares))
+		for range n {
+			u, i := random.Float64(), 0
+			for ; i < len(shares)-1 && u >= shares[i]; i++ {
+				u -= shares[i]
+			}
+			counts[i]++
+		}
+		return counts
+	}
+	reference := []float64{.125, .125, .125, .125, .125, .125, .125, .125}
+	// tilted returns shares whose PSI against the reference is psi.
+	tilted := func(psi float64) []float64 {
+		low, high := 0.0, 10.0
+		shares := make([]float64, len(reference))
+		for range 60 {
+			tilt := (low + high) / 2
+			var sum, got float64
+			for i := range shares {
+				shares[i] = reference[i] * math.Exp(tilt*float64(i)/7)
+				sum += shares[i]
+			}
+			for i := range shares {
+				shares[i] /= sum
+				got += (shares[i] - reference[i]) * math.Log(shares[i]/reference[i])
+			}
+			if got > psi {
+				high = tilt
+			} else {
+				low = tilt
+			}
+		}
+		return shares
+	}
+	for psi, bounds := range map[float64][2]float64{tolerance / 2: {0, 0.001}, tolerance: {0.03, 0.07}, 2 * tolerance: {0.9, 1}} {
+		shares, rejected := tilted(psi), 0.0
+		for range rounds {
+			s, err := Compare(draw(reference, 1500), draw(shares, 1000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Chance(tolerance) < 0.05 {
+				rejected++
+			}
+		}
+		if share := rejected / rounds; share < bounds[0] || share > bounds[1] {
+			t.Errorf("seed %d: of a PSI of %g, %.3f count as over %g, want %g to %g", seed, psi, share, tolerance, bounds[0], bounds[1])
+		}
+	}
+}
+
 func TestQuantileIsThatOfPrometheus(t *testing.T) {
 	inf := math.Inf(1)
 	bounds := []float64{0.1, 0.5, 1, inf}

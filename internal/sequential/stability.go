@@ -65,6 +65,34 @@ func (s Stability) Critical(alpha float64) float64 {
 	return s.scale * s.freedom * math.Pow(1-v+z*math.Sqrt(v), 3)
 }
 
+// Chance returns the probability of a PSI at least as large where that of the
+// populations is no larger than tolerance: a test whose power grows with the
+// samples and which yet does not call every small difference a shift, as a
+// test for equality does once there are enough of them (Murphy, Myors 1999).
+// It is for one look, and for samples that are independent.
+//
+// To second order in q-p, PSI is Pearson's distance, so PSI over (1/n + 1/m)
+// is distributed as noncentral chi-squared, the noncentrality being tolerance
+// over the same; its upper tail is Sankaran's (1963) approximation.
+func (s Stability) Chance(tolerance float64) float64 {
+	if s.freedom <= 0 {
+		return 1
+	}
+	return noncentral(s.PSI/s.scale, s.freedom, tolerance/s.scale)
+}
+
+// noncentral returns the probability that noncentral chi-squared with k
+// degrees of freedom and noncentrality l is above x, to 4 % of it where l is 3
+// or more.
+func noncentral(x, k, l float64) float64 {
+	mean := k + l
+	h := 1 - 2*mean*(k+3*l)/(3*(k+2*l)*(k+2*l))
+	p := (k + 2*l) / (mean * mean)
+	m := (h - 1) * (1 - 3*h)
+	z := (math.Pow(x/mean, h) - (1 + h*p*(h-1-0.5*(2-h)*m*p))) / (h * math.Sqrt(2*p) * (1 + 0.5*m*p))
+	return math.Erfc(z/math.Sqrt2) / 2
+}
+
 // Quantile returns a quantile, q from 0 to 1, of what a classic histogram has
 // counted, in the unit of its bounds, as histogram_quantile of Prometheus
 // does. bounds are the upper bounds of the buckets in rising order, the last

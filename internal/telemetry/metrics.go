@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,8 @@ var (
 	percent = []float64{1, 2.5, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 200}
 )
 
-// table lists every metric of the service but those of Go and the process.
+// table lists every metric of the service but those of Go and the process, and
+// those of drift.
 var table = []Spec{
 	{Name: predictionRequests, Type: Counter, Labels: byVersion, Help: "Requests that were answered with prices."},
 	{Name: predictionDuration, Type: Histogram, Labels: byVersion, Buckets: fastSeconds, Help: "Time to value the houses of one request that no cache had, waiting for a worker included."},
@@ -130,7 +132,7 @@ var table = []Spec{
 
 // Table returns the description of every metric, in the order of the
 // documents.
-func Table() []Spec { return append([]Spec(nil), table...) }
+func Table() []Spec { return slices.Concat(table, driftTable) }
 
 // Metrics holds the service's metrics. Make one with [NewMetrics].
 type Metrics struct {
@@ -174,6 +176,7 @@ type Metrics struct {
 	journalDropped      *prometheus.CounterVec
 	journalWaiting      *asked
 	outcomeError        *prometheus.HistogramVec
+	drift               drift
 }
 
 // NewMetrics makes the metrics of the table, and those of Go and the
@@ -181,8 +184,8 @@ type Metrics struct {
 // mistake in the program can bring that about.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	made := make(map[string]prometheus.Collector, len(table))
-	for _, s := range table {
+	made := map[string]prometheus.Collector{}
+	for _, s := range Table() {
 		made[s.Name] = s.collector()
 		reg.MustRegister(made[s.Name])
 	}
@@ -231,6 +234,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		journalDropped:      counter(journalDropped),
 		journalWaiting:      made[journalWaiting].(*asked),
 		outcomeError:        histogram(outcomeError),
+		drift: drift{
+			houses: counter(driftHouses), population: gauge(driftPopulation), psi: gauge(featurePSI), trained: gauge(featureTrained),
+			values: counter(featureValues), unknown: counter(featureUnknown), outsideRange: counter(featureOutside),
+		},
 	}
 }
 

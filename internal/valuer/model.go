@@ -27,9 +27,12 @@ type Model struct {
 	DemographicsSource string
 	Manifest           bundle.Manifest
 	Digest             string // hexadecimal SHA-256 of the bundle
-	Type               string
-	Features           []string  // names of the columns, in order
-	Since              time.Time // when it began to run; set by Add
+	// Reference says what the model was trained on; nil where that is not
+	// known, so that what it is asked cannot be compared.
+	Reference *model.Reference
+	Type      string
+	Features  []string  // names of the columns, in order
+	Since     time.Time // when it began to run; set by Add
 	// Release gives back what the model holds, once the last call that uses
 	// it has ended; nil is nothing.
 	Release func() error
@@ -43,6 +46,7 @@ func FromBundle(b *bundle.Bundle) Model {
 		DemographicsSource: "model",
 		Manifest:           b.Manifest,
 		Digest:             b.Digest,
+		Reference:          b.Model.Reference,
 		Type:               model.Type,
 		Features:           b.Model.FeatureNames(),
 		Release:            b.Close,

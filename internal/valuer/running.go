@@ -17,6 +17,7 @@ import (
 	"housing/internal/bundle"
 	"housing/internal/cache"
 	"housing/internal/demographics"
+	"housing/internal/drift"
 	"housing/internal/house"
 	"housing/internal/telemetry"
 )
@@ -37,6 +38,7 @@ type loaded struct {
 	faults    atomic.Int64 // calls in which it panicked or gave what is no price
 	sentBack  atomic.Bool  // its faults were too many
 	sentBacks prometheus.Counter
+	observed  *drift.Version // nil where it is not compared with its training
 }
 
 // roleMetrics are the metrics of a model in a role, which are not shown
@@ -172,6 +174,7 @@ func (v *Valuer) Add(m Model, took time.Duration) error {
 		}
 		return l.give()
 	}
+	v.watch(l)
 	s.all = append(slices.Clip(s.all), v.with(l))
 	v.store(&s)
 	v.metrics.ModelLoadTime.Set(took.Seconds())
@@ -231,7 +234,23 @@ func (v *Valuer) Drop(version string) error {
 	s.all = slices.DeleteFunc(slices.Clone(s.all), func(other *running) bool { return other == r })
 	v.store(&s)
 	v.metrics.ForgetPrediction(version)
+	v.drift.Forget(r.observed)
 	return r.give()
+}
+
+// watch begins to compare what the model is asked with its training.
+func (v *Valuer) watch(l *loaded) {
+	l.observed = v.drift.Watch(l.Manifest.Version, l.Reference, l.Since)
+}
+
+// Drift says how what a version is asked differs from its training; nil where
+// it does not run, has no statistics of its training, or nothing is compared.
+func (v *Valuer) Drift(version string, now time.Time) *drift.Report {
+	r := v.set.Load().find(version)
+	if r == nil {
+		return nil
+	}
+	return v.drift.Report(r.observed, now)
 }
 
 // Use makes m the one running model; calls that are under way finish with
@@ -244,9 +263,13 @@ func (v *Valuer) Use(m Model, took time.Duration) error {
 	v.change.Lock()
 	defer v.change.Unlock()
 	before := v.set.Load()
+	v.watch(l)
 	r := v.with(l)
 	v.store(&set{all: []*running{r}, primary: r})
 	v.metrics.ModelLoadTime.Set(took.Seconds())
+	for _, r := range before.all {
+		v.drift.Forget(r.observed)
+	}
 	return releaseAll(before)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"housing/internal/cache"
 	"housing/internal/demographics"
+	"housing/internal/drift"
 	"housing/internal/house"
 	"housing/internal/telemetry"
 )
@@ -39,6 +40,7 @@ type Options struct {
 	Log     *slog.Logger       // required
 	Cache   *cache.Prices      // of prices that were computed before; nil is none
 	Tracer  *telemetry.Tracer  // of the steps of a call; nil is none
+	Drift   *drift.Monitor     // compares what is asked with the training; nil does not
 }
 
 // Valuer values houses with the running model. Make one with [New]; it is
@@ -55,6 +57,7 @@ type Valuer struct {
 	log     *slog.Logger
 	cache   *cache.Prices
 	tracer  *telemetry.Tracer
+	drift   *drift.Monitor
 }
 
 // New returns a valuer without a model; give it one with [Valuer.Use].
@@ -72,6 +75,7 @@ func New(o Options) *Valuer {
 		log:     o.Log,
 		cache:   o.Cache,
 		tracer:  o.Tracer,
+		drift:   o.Drift,
 	}
 	v.set.Store(new(set))
 	v.metrics.Workers.Set(float64(o.Workers))
@@ -163,6 +167,9 @@ func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses [
 	metrics.Records.Add(float64(len(prices)))
 	for _, price := range prices {
 		metrics.Price.Observe(price)
+	}
+	if role != Asked { // who names a version tries it, and is not who it serves
+		r.observed.Observe(houses, prices, len(answer.UnknownZipcodes))
 	}
 	return answer, nil
 }
