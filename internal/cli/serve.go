@@ -56,7 +56,10 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer redis.stop()
 	redis.start(p.ctx)
-	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices, Tracer: traced.tracer})
+	compared := openDrift(named)
+	compared.start(p.ctx)
+	defer compared.stop()
+	v := valuer.New(valuer.Options{Workers: int(c.Workers), Metrics: named, Log: log, Cache: redis.prices, Tracer: traced.tracer, Drift: compared.monitor})
 	database, err := c.openDatabase(v, files, named, log)
 	if err != nil {
 		return err
