@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"housing/internal/journal"
@@ -67,14 +66,7 @@ func VersionAccuracyOf(since time.Time, arms []journal.Arm, d journal.Difference
 	return a
 }
 
-// estimate leaves out what is no finite number, which JSON cannot hold.
 func estimate(e journal.Estimate) Estimate {
-	finite := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil
-		}
-		return &v
-	}
 	return Estimate{finite(e.Value), finite(e.Low), finite(e.High)}
 }
 

@@ -46,15 +46,19 @@ type ModelInfo struct {
 	FeatureCount int              `json:"feature_count" doc:"How many features the model computes of a house."`
 	Features     []string         `json:"features" nullable:"false" doc:"Names of the features, in order."`
 	Accuracy     []model.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that the model had not seen, by the way of splitting."`
+	Drift        *Drift           `json:"drift,omitempty" doc:"With drift=true: how what the model is asked differs from its training."`
 }
 
-func (a *API) modelInfo(x *exchange, _ *http.Request) error {
+func (a *API) modelInfo(x *exchange, r *http.Request) error {
+	drift, err := wantsDrift(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
 	m := a.Valuer.Model()
 	if m == nil {
 		return valuer.ErrNoModel
 	}
-	x.Header()["X-Model-Version"] = []string{m.Manifest.Version}
-	return x.answerJSON(http.StatusOK, ModelInfo{
+	info := ModelInfo{
 		ModelVersion: m.Manifest.Version,
 		SHA256:       m.Digest,
 		ModelType:    m.Type,
@@ -66,7 +70,12 @@ func (a *API) modelInfo(x *exchange, _ *http.Request) error {
 		FeatureCount: len(m.Features),
 		Features:     m.Features,
 		Accuracy:     m.Manifest.Accuracy,
-	})
+	}
+	if drift {
+		info.Drift = a.driftOf(m)
+	}
+	x.Header()["X-Model-Version"] = []string{m.Manifest.Version}
+	return x.answerJSON(http.StatusOK, info)
 }
 
 // Health is the answer of /health.

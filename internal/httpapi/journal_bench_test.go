@@ -45,13 +45,18 @@ func TestAPredictionThatIsNotedAllocatesNoMore(t *testing.T) {
 // BenchmarkJournal measures requests with and without a journal by turns, so
 // that what else the machine does falls on both, and shows the median of each.
 func BenchmarkJournal(b *testing.B) {
+	byTurns(b, 1, func(s *setup) { s.Journal = spooled(b) })
+}
+
+// byTurns measures requests of some houses without and with a change.
+func byTurns(b *testing.B, houses int, with func(*setup)) {
 	arms := []struct {
 		name string
 		send func()
 		took []time.Duration // of ten requests
 	}{
-		{name: "without-ns", send: repeated(b, newAPI(b, nil).Handler(), fullBody(1))},
-		{name: "with-ns", send: repeated(b, newAPI(b, func(s *setup) { s.Journal = spooled(b) }).Handler(), fullBody(1))},
+		{name: "without-ns", send: repeated(b, newAPI(b, nil).Handler(), fullBody(houses))},
+		{name: "with-ns", send: repeated(b, newAPI(b, with).Handler(), fullBody(houses))},
 	}
 	for b.Loop() {
 		for i := range arms {

@@ -108,6 +108,9 @@ func (a *API) describe() *huma.OpenAPI {
 		for _, h := range r.headers {
 			op.Parameters = append(op.Parameters, &huma.Param{Name: h.name, In: "header", Description: h.description, Schema: &huma.Schema{Type: "string"}})
 		}
+		for _, q := range r.queries {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: q.name, In: "query", Description: q.description, Schema: &huma.Schema{Type: "boolean"}})
+		}
 		good := &huma.Response{Description: http.StatusText(r.status), Headers: answerHeaders(r)}
 		if r.media != "" {
 			media := &huma.MediaType{Schema: &huma.Schema{Type: "string"}}

@@ -197,6 +197,7 @@ func TestEveryDescribedStatusIsReachable(t *testing.T) {
 			for _, api := range []*API{a, without, broken, exhausted, failing, cut} {
 				reach(ask(api, method, path, example))
 			}
+			reach(ask(a, method, path+"?drift=perhaps", example))
 			for _, api := range []*API{planned.API, away.API, damaged.API} {
 				reach(local(api, method, strings.ReplaceAll(path, "{version}", "kc-1"), example))
 			}
@@ -255,7 +256,7 @@ func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {
 	for _, c := range []struct{ schema, method, path, body string }{
 		{"Prediction", "POST", "/v1/predict-minimal", strings.Replace(minimalBody, "98115", "00501", 1)},
 		{"Recorded", "POST", "/v1/outcomes", exampleOutcomes},
-		{"ModelInfo", "GET", "/v1/model-info", ""},
+		{"ModelInfo", "GET", "/v1/model-info?drift=true", ""},
 		{"Health", "GET", "/health", ""},
 		{"Problem", "POST", "/v1/predict", `{"records":[]}`},
 	} {

@@ -17,6 +17,7 @@ type operation struct {
 	request                       reflect.Type // of another JSON body
 	example                       string       // of it
 	headers                       []headerDoc  // that the request may have
+	queries                       []headerDoc  // members of the query that it may have
 	status                        int          // of a good answer
 	media                         string       // of a good answer; "" has no body
 	answer                        reflect.Type // of a JSON answer; nil for others
@@ -24,7 +25,7 @@ type operation struct {
 	errors                        []int        // statuses of problems
 }
 
-// headerDoc describes a header of a request.
+// headerDoc describes a header of a request, or a member of its query.
 type headerDoc struct{ name, description string }
 
 // bodyDoc describes a body of houses, or of outcomes.
@@ -78,8 +79,9 @@ func (a *API) table() []route {
 		}},
 		{method: "GET", path: "/v1/model-info", scope: auth.Predict, handle: a.modelInfo, operation: operation{
 			id: "modelInfo", tag: "Model", summary: "The model that answers",
-			description: "Version, digest, features and measured accuracy of the running model, and what it was trained on.",
-			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelInfo](), errors: []int{http.StatusServiceUnavailable},
+			description: "Version, digest, features and measured accuracy of the running model, and what it was trained on; on demand also how what it is asked differs from that.",
+			queries:     []headerDoc{{"drift", "true adds how the houses that this replica is asked about, and their prices, differ from those of the training."}},
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelInfo](), errors: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
 		}},
 		{method: "GET", path: "/v1/models", scope: auth.ModelsRead, handle: a.models, operation: operation{
 			id: "models", tag: "Model", summary: "The versions there are",

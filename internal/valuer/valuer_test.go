@@ -19,6 +19,7 @@ import (
 
 	"housing/internal/bundle"
 	"housing/internal/demographics"
+	"housing/internal/drift"
 	"housing/internal/house"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
@@ -231,7 +232,7 @@ func TestSwapUnderLoad(t *testing.T) {
 }
 
 func TestValueAllocatesNothing(t *testing.T) {
-	v, _ := running(t, nil)
+	v, _ := running(t, func(_ *valuer.Model, o *valuer.Options) { o.Drift = drift.New(o.Metrics) })
 	houses, dst := []house.House{house.Example()}, make([]float64, 0, 1)
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() {

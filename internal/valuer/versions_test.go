@@ -13,6 +13,7 @@ import (
 
 	"housing/internal/bundle"
 	"housing/internal/cache"
+	"housing/internal/drift"
 	"housing/internal/house"
 	"housing/internal/valuer"
 )
@@ -271,6 +272,61 @@ func TestVersionsComeAndGoUnderLoad(t *testing.T) {
 	}
 	if err := v.Close(); err != nil || released["a"].Load() != swaps/2+1 {
 		t.Errorf("closed: %v, released %d times", err, released["a"].Load())
+	}
+}
+
+// TestWhatClientsAreAnsweredIsCompared holds that primaries and candidates
+// are compared with their training, also where a cache answers, and that what
+// tries a version is not.
+func TestWhatClientsAreAnsweredIsCompared(t *testing.T) {
+	o, reg := options()
+	o.Drift = drift.New(o.Metrics)
+	var err error
+	if o.Cache, err = cache.NewPrices(cache.PricesOptions{TTL: time.Minute, Metrics: o.Metrics}); err != nil {
+		t.Fatal(err)
+	}
+	defer o.Cache.Close()
+	v := valuer.New(o)
+	for _, name := range []string{"a", "b", "c"} {
+		if err := v.Add(version(t, name, fixed(1), new(atomic.Int64)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.SetPrimary("a", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []valuer.Choice{{}, {}, {Version: "b", Role: valuer.Candidate}, {Version: "c", Role: valuer.Asked}} {
+		if _, err := v.Value(t.Context(), nil, oneHouse, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]uint64{"a": 2, "b": 1, "c": 0} {
+		if r := v.Drift(name, time.Now()); r == nil || r.Houses != want {
+			t.Errorf("%s: %+v, want %d houses", name, r, want)
+		}
+	}
+	o.Drift.Tick(time.Now())
+	shown := func() int {
+		n, err := testutil.GatherAndCount(reg, "drift_houses_total")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := shown(); n != 2 {
+		t.Errorf("%d versions are shown", n)
+	}
+	if err := v.Drop("b"); err != nil {
+		t.Fatal(err)
+	}
+	if n := shown(); n != 1 || v.Drift("b", time.Now()) != nil {
+		t.Errorf("%d versions are shown after one was dropped", n)
+	}
+	if err := v.Use(version(t, "d", fixed(1), new(atomic.Int64)), 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := shown(); n != 0 || v.Drift("a", time.Now()) != nil || v.Drift("d", time.Now()) == nil {
+		t.Errorf("%d versions are shown after another has taken over", n)
 	}
 }
 
