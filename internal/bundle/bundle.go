@@ -14,7 +14,6 @@ import (
 
 	"housing/internal/demographics"
 	"housing/internal/features"
-	"housing/internal/gbdt"
 	"housing/internal/house"
 	"housing/internal/model"
 )
@@ -46,7 +45,7 @@ const goldenTolerance = 1e-9
 
 // Write writes a bundle. The same contents give the same bytes.
 func Write(w io.Writer, c Contents) error {
-	e, f := c.Model.Encoder, c.Model.Forest
+	e := c.Model.Encoder
 	areas := c.Demographics.Areas()
 	zipcodes := c.Demographics.Zipcodes()
 	dates := make([]int32, len(c.Golden))
@@ -58,12 +57,6 @@ func Write(w io.Writer, c Contents) error {
 	prices := c.Model.Prices(nil, c.Golden, c.Demographics)
 	width := len(features.ZipMeans{})
 	tensors := map[string]tensor{
-		"forest.base":           tensorOf([]float64{f.Base}, 1),
-		"forest.roots":          tensorOf(f.Roots, len(f.Roots)),
-		"forest.nodes":          tensorOf(numbers[uint32](f.Nodes), len(f.Nodes), nodeWidth),
-		"forest.leaves":         tensorOf(f.Leaves, len(f.Leaves)),
-		"forest.node_cover":     tensorOf(f.NodeCover, len(f.NodeCover)),
-		"forest.leaf_cover":     tensorOf(f.LeafCover, len(f.LeafCover)),
 		"features.newest":       tensorOf([]int32{int32(e.Newest)}, 1),
 		"features.centres":      tensorOf(numbers[float64](e.Centres), len(e.Centres), 2),
 		"features.zipcodes":     tensorOf(e.Zipcodes, len(e.Zipcodes)),
@@ -75,15 +68,15 @@ func Write(w io.Writer, c Contents) error {
 		"golden.dates":          tensorOf(dates, len(dates)),
 		"golden.prices":         tensorOf(prices, len(prices)),
 	}
+	addForest(tensors, "forest", c.Model.Forest)
 	addReference(tensors, c.Model.Reference)
+	addInterval(tensors, c.Model.Interval)
+	addComparables(tensors, c.Model.Comparables)
 	if err := writeContainer(w, c.Manifest, tensors); err != nil {
 		return fmt.Errorf("write bundle: %w", err)
 	}
 	return nil
 }
-
-// nodeWidth is how many 32-bit numbers a gbdt.Node consists of.
-const nodeWidth = 4
 
 // Parse returns the bundle that data holds, once everything in it has been
 // verified. The bundle shares data's memory, which must not change.
@@ -115,14 +108,7 @@ func Parse(data []byte) (*Bundle, error) {
 }
 
 func readModel(p *parts) (*model.Model, error) {
-	forest := &gbdt.Forest{Columns: features.NumColumns(), Base: oneOf[float64](p, "forest.base")}
-	forest.Roots, _ = valuesOf[int32](p, "forest.roots")
-	nodes, _ := valuesOf[uint32](p, "forest.nodes", nodeWidth)
-	forest.Nodes = structs[gbdt.Node](nodes)
-	forest.Leaves, _ = valuesOf[float32](p, "forest.leaves")
-	forest.NodeCover, _ = valuesOf[float32](p, "forest.node_cover")
-	forest.LeafCover, _ = valuesOf[float32](p, "forest.leaf_cover")
-
+	forest := readForest(p, "forest", features.NumColumns())
 	encoder := &features.Encoder{Newest: house.Date(oneOf[int32](p, "features.newest"))}
 	centres, _ := valuesOf[float64](p, "features.centres", 2)
 	encoder.Centres = structs[features.Place](centres)
@@ -141,8 +127,17 @@ func readModel(p *parts) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Reference, err = readReference(p)
-	return m, err
+	if m.Reference, err = readReference(p); err != nil {
+		return nil, err
+	}
+	if m.Interval, err = readInterval(p); err != nil {
+		return nil, err
+	}
+	comparables, err := readComparables(p)
+	if err != nil || comparables == nil {
+		return m, err
+	}
+	return m.WithComparables(comparables)
 }
 
 // checkFeatures refuses a bundle that was trained on other columns than this

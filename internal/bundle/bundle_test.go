@@ -15,6 +15,7 @@ import (
 
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
+	"housing/internal/model"
 	"housing/internal/model/modeltest"
 )
 
@@ -215,6 +216,11 @@ func FuzzParse(f *testing.F) {
 	good := bundletest.Bytes(f, "t-1", 1)
 	f.Add(good)
 	f.Add(good[:len(good)/2])
+	var full bytes.Buffer
+	if err := bundle.Write(&full, bundletest.Full(f, "t-1", 1)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(full.Bytes())
 	f.Add([]byte{8, 0, 0, 0, 0, 0, 0, 0, '{', '}', ' ', ' ', ' ', ' ', ' ', ' '})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := bundle.Parse(data)
@@ -222,9 +228,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// Whatever loads must value houses.
-		for i, price := range b.Model.Prices(nil, modeltest.Houses(3), b.Demographics) {
-			if !(price > 0) {
-				t.Errorf("house %d is valued at %g", i, price)
+		for i, v := range b.Model.Value(nil, modeltest.Houses(3), b.Demographics, model.DefaultLevel) {
+			if !(v.Price > 0) || v.Low > v.Price || v.Interval > 0 && v.High < v.Price {
+				t.Errorf("house %d is valued at %g, %g to %g", i, v.Price, v.Low, v.High)
 			}
 		}
 	})

@@ -20,10 +20,11 @@ type Manifest struct {
 	Sales      int               `json:"sales"` // that it was trained from
 	Options    model.Options     `json:"options"`
 	Trees      int               `json:"trees"`
-	Features   []string          `json:"features"`   // columns of a row, in order
-	Importance []float64         `json:"importance"` // of Features: share of the forest's gain
-	Accuracy   []model.Accuracy  `json:"accuracy"`   // measured at training, on sales not learned from
-	Parts      map[string]string `json:"parts"`      // SHA-256 by name; Write fills it
+	Features   []string          `json:"features"`           // columns of a row, in order
+	Importance []float64         `json:"importance"`         // of Features: share of the forest's gain
+	Accuracy   []model.Accuracy  `json:"accuracy"`           // measured at training, on sales not learned from
+	Coverage   []model.Coverage  `json:"coverage,omitempty"` // of intervals, measured likewise
+	Parts      map[string]string `json:"parts"`              // SHA-256 by name; Write fills it
 }
 
 // Source is a file that a model was trained from.

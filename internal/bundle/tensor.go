@@ -9,7 +9,7 @@ import (
 
 // number is a type of number that parts are made of. Parts are little-endian.
 type number interface {
-	~float32 | ~float64 | ~int32 | ~uint32
+	~float32 | ~float64 | ~int32 | ~uint32 | ~uint8
 }
 
 // tensor is a part of a bundle: numbers of one type in a shape.
@@ -20,13 +20,15 @@ type tensor struct {
 }
 
 // dtypes are the types of numbers by their safetensors name, and their size.
-var dtypes = map[string]int{"F64": 8, "F32": 4, "I32": 4, "U32": 4}
+var dtypes = map[string]int{"F64": 8, "F32": 4, "I32": 4, "U32": 4, "U8": 1}
 
 func dtypeOf[T number]() string {
 	var zero T
 	switch {
 	case unsafe.Sizeof(zero) == 8:
 		return "F64"
+	case unsafe.Sizeof(zero) == 1:
+		return "U8"
 	case T(3)/2 != 1: // not whole
 		return "F32"
 	case zero-1 < 0:

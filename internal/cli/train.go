@@ -30,6 +30,7 @@ type trainCommand struct {
 	Out          string `required:"" placeholder:"DIR" help:"Folder for the bundle, metrics.json and report.html."`
 	Version      string `placeholder:"NAME" help:"Version of the model. Default: the name of the folder."`
 	DropInvalid  bool   `help:"Leave out rows of the sales that have faults, and say how many, where they are an error otherwise."`
+	Comparables  bool   `help:"Keep the sales in the bundle, without parcel numbers, to be shown as comparables: who gets the model gets the sales."`
 	Folds        int    `default:"5" placeholder:"N" help:"Parts of the cross-validation, 2 to 20. Default: 5."`
 	Threads      int    `placeholder:"N" help:"How many threads learn at once; the model does not depend on it. Default: the number of CPUs."`
 	JSON         bool   `name:"json" help:"Print the accuracy as JSON."`
@@ -74,7 +75,7 @@ func (c *trainCommand) Run(p *program) error {
 		return err
 	}
 	options := c.options()
-	trained, accuracy, predicted, err := c.learn(p, from, options)
+	trained, err := c.learn(p, from, options)
 	if err != nil {
 		return interrupted(p.ctx, fmt.Errorf("%s: %w", c.Sales, err))
 	}
@@ -84,20 +85,21 @@ func (c *trainCommand) Run(p *program) error {
 		Program:    buildinfo.Program,
 		ModelType:  model.Type,
 		Sources:    from.files,
-		NewestSale: trained.Model.Encoder.Newest.String(),
+		NewestSale: trained.model.Encoder.Newest.String(),
 		Sales:      len(from.sales.Sales),
 		Options:    options,
-		Trees:      trained.Rounds,
-		Features:   trained.Model.FeatureNames(),
-		Importance: trained.Importance,
-		Accuracy:   accuracy,
+		Trees:      trained.rounds,
+		Features:   trained.model.FeatureNames(),
+		Importance: trained.importance,
+		Accuracy:   trained.accuracy,
+		Coverage:   trained.coverage,
 	}
 	r := &report.Report{
 		Title:     "Model " + c.Version,
 		Manifest:  manifest,
-		Accuracy:  accuracy,
+		Accuracy:  trained.accuracy,
 		Sales:     from.sales.Sales,
-		Predicted: predicted,
+		Predicted: trained.predicted,
 		Dropped:   from.sales.DroppedRows,
 		Faults:    from.sales.Dropped,
 	}
@@ -107,7 +109,7 @@ func (c *trainCommand) Run(p *program) error {
 	// The bundle comes last: where there is one, all of it is there.
 	err = bundle.WriteFile(c.bundlePath(), bundle.Contents{
 		Manifest:     manifest,
-		Model:        trained.Model,
+		Model:        trained.model,
 		Demographics: from.demographics,
 		Golden:       bundle.Golden(houses(from.sales.Sales), options.Boosting.Seed),
 	})
@@ -115,7 +117,7 @@ func (c *trainCommand) Run(p *program) error {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "Wrote %s, and beside it metrics.json and report.html.\n", c.bundlePath())
-	return printAccuracy(p, accuracy, c.JSON)
+	return printAccuracy(p, manifest.Accuracy, c.JSON)
 }
 
 func (c *trainCommand) bundlePath() string { return filepath.Join(c.Out, "bundle") }
@@ -205,8 +207,18 @@ func (c *trainCommand) read(p *program) (*sources, error) {
 	return &sources{sales, table, []bundle.Source{salesFile, tableFile}}, nil
 }
 
+// learned is a model and what was measured on the way to it.
+type learned struct {
+	model      *model.Model
+	rounds     int
+	importance []float64
+	accuracy   []model.Accuracy
+	coverage   []model.Coverage
+	predicted  []float64 // by sale, in the cross-validation
+}
+
 // learn measures and trains, under one progress bar.
-func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*model.Trained, []model.Accuracy, []float64, error) {
+func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*learned, error) {
 	sales, table := from.sales.Sales, from.demographics
 	models := c.Folds + 2
 	if o.Boosting.EarlyStoppingRounds > 0 {
@@ -226,17 +238,25 @@ func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*model
 	}
 	validation, err := model.CrossValidate(p.ctx, sales, table, o, c.Folds, step("cross-validation"))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	newest, err := model.NewestSplit(p.ctx, sales, table, o, step("newest sales"))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	trained, err := model.Train(p.ctx, sales, table, o, step("all sales"))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	return trained, append(validation.Accuracy, newest), validation.Prices, nil
+	bar.describe("interval")
+	l := &learned{rounds: trained.Rounds, importance: trained.Importance, accuracy: append(validation.Accuracy, newest), predicted: validation.Prices}
+	if l.model, l.coverage, err = model.Calibrate(p.ctx, trained.Model, sales, validation, table, o); err != nil {
+		return nil, err
+	}
+	if c.Comparables {
+		l.model, err = l.model.WithComparables(model.NewComparables(l.model, sales, validation, table))
+	}
+	return l, err
 }
 
 // creationTime returns the time that a bundle made now is said to be of:

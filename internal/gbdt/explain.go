@@ -29,9 +29,10 @@ type Explainer struct {
 	leaves  []float64       // by tree
 	// The first maxBlocks steps are of cold splits, which the row does not come
 	// to for an earlier one on the same column: knowing that changes nothing.
-	steps []step
-	rules [maxBlocks + 1]*rule // by number of blocks
-	pool  sync.Pool            // of *passes
+	steps  []step
+	rules  [maxBlocks + 1]*rule // by number of blocks
+	places int                  // of the largest tree
+	pool   sync.Pool            // of *passes
 }
 
 // explainedTree is where the parts of a tree are.
@@ -90,16 +91,12 @@ func NewExplainer(f *Forest) (*Explainer, error) {
 	for i := range c.ways {
 		c.ways[i] = way{share: 1}
 	}
-	most := 0
 	for t, root := range f.Roots {
 		if err := c.tree(root); err != nil {
 			return nil, fmt.Errorf("explain tree %d: %w", t, err)
 		}
 		last := &e.trees[t]
-		most = max(most, 1+last.nodes+last.leaves)
-	}
-	e.pool.New = func() any {
-		return &passes{splits: make([]placedSplit, most), values: make([][lanes]float64, most), reach: make([][lanes]float64, most)}
+		e.places = max(e.places, 1+last.nodes+last.leaves)
 	}
 	return e, nil
 }
@@ -113,7 +110,10 @@ func (e *Explainer) Base() float64 { return e.base }
 // Base, but for rounding. Both are of Columns numbers. It allocates nothing.
 func (e *Explainer) Explain(dst []float64, row []float32) {
 	dst, row = dst[:e.columns], row[:e.columns]
-	p := e.pool.Get().(*passes)
+	p, _ := e.pool.Get().(*passes)
+	if p == nil {
+		p = &passes{make([]placedSplit, e.places), make([][lanes]float64, e.places), make([][lanes]float64, e.places)}
+	}
 	for i := range e.trees {
 		t := &e.trees[i]
 		if t.nodes == 0 {

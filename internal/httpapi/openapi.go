@@ -19,6 +19,7 @@ import (
 	"housing/internal/buildinfo"
 	"housing/internal/house"
 	"housing/internal/journal"
+	"housing/internal/model"
 	"housing/internal/valuer"
 )
 
@@ -188,6 +189,13 @@ func (a *API) describeBody(op *huma.Operation, schemas map[string]*huma.Schema, 
 		Name: "canary", In: "header", Description: "true asks for the candidate of the traffic plan, if there is one.",
 		Schema: &huma.Schema{Type: "string"},
 	})
+	if b.valuations {
+		least, greatest := model.LeastLevel, model.GreatestLevel
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "interval", In: "query", Description: "How often sale prices are to lie from low to high.",
+			Schema: &huma.Schema{Type: "number", Minimum: &least, Maximum: &greatest, Default: model.DefaultLevel},
+		})
+	}
 }
 
 // pathParameters returns the names that stand in braces in a path.
@@ -267,11 +275,21 @@ func (a *API) exampleAnswer(b *bodyDoc) []byte {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	answer, err := a.Valuer.Value(ctx, nil, []house.House{exampleHouse(b)}, valuer.Choice{})
-	if err != nil {
-		return []byte("null")
+	houses := []house.House{exampleHouse(b)}
+	var text []byte
+	if b.valuations {
+		valuations, answer, err := a.Valuer.Appraise(ctx, nil, houses, valuer.Choice{}, model.DefaultLevel)
+		if err != nil {
+			return []byte("null")
+		}
+		text = appendValuations(nil, houses, valuations, &answer, time.Millisecond)
+	} else {
+		answer, err := a.Valuer.Value(ctx, nil, houses, valuer.Choice{})
+		if err != nil {
+			return []byte("null")
+		}
+		text = appendAnswer(nil, &answer, 200*time.Microsecond)
 	}
-	text := appendAnswer(nil, &answer, 200*time.Microsecond)
 	if a.Journal != nil {
 		text = appendPredictionID(text, journal.NewID(time.Unix(exampleTime, 0)))
 	}

@@ -232,7 +232,7 @@ func (d *deadlined) SetWriteDeadline(time.Time) error { return nil }
 func TestTheExamplesAreTrue(t *testing.T) {
 	a := newAPI(t, func(s *setup) { s.Journal = new(noted) })
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
-	for _, path := range []string{"/v1/predict", "/v1/predict-minimal", "/v1/outcomes"} {
+	for _, path := range []string{"/v1/predict", "/v1/predict-minimal", "/v1/valuations", "/v1/outcomes"} {
 		op := d.Paths[path]["post"]
 		if w := ask(a, "POST", path, string(op.RequestBody.Content["application/json"].Example)); w.Code != 200 {
 			t.Errorf("%s: the example is answered %d: %s", path, w.Code, w.Body)

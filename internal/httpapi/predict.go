@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -23,6 +24,7 @@ type workspace struct {
 	body   []byte
 	houses []house.House
 	prices []float64
+	answer valuer.Answer
 	out    []byte
 	noted  journal.Prediction
 }
@@ -36,39 +38,55 @@ const (
 )
 
 func (w *workspace) release() {
+	w.answer = valuer.Answer{} // lets go of the model
 	if cap(w.body) > keptBytes || cap(w.out) > keptBytes || cap(w.houses) > keptHouses {
 		return
 	}
 	workspaces.Put(w)
 }
 
+// asking has the model of a choice value houses.
+type asking func(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error)
+
 // predict returns the handler that prices the houses of a body that d reads.
 func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error {
-	return func(x *exchange, r *http.Request) error {
-		w := workspaces.Get().(*workspace)
-		defer w.release()
-		x.predict = true
-		answer, err := a.value(w, d, x, r)
-		if err != nil {
-			return err
+	ask := func(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error) {
+		answer, err := a.Valuer.Value(ctx, w.prices, w.houses, choice)
+		if err == nil {
+			w.prices = answer.Prices
 		}
-		a.Tracer.Answered(r.Context(), answer.Version, string(answer.Role), len(answer.Prices))
-		took := a.Now().Sub(x.started)
-		a.logPrediction(x, &answer, took)
-		_, span := a.Tracer.Step(r.Context(), telemetry.StepEncode)
-		defer span.End()
-		w.out = appendAnswer(w.out[:0], &answer, took)
-		a.note(w, x, r, &answer)
-		x.Header()["X-Model-Version"] = []string{answer.Version}
-		x.answer(http.StatusOK, valueJSON, w.out)
-		if a.Traffic != nil {
-			a.Traffic.Aside(x.id, w.houses, &answer, &w.noted)
-		}
-		return nil
+		return answer, err
 	}
+	return func(x *exchange, r *http.Request) error { return a.value(x, r, d, ask, appendAnswer) }
 }
 
-func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request) (answer valuer.Answer, err error) {
+// value answers a request with what ask says of the houses of its body, as
+// write has it in JSON.
+func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, write func(b []byte, answer *valuer.Answer, took time.Duration) []byte) error {
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	x.predict = true
+	var err error
+	if w.answer, err = a.asked(w, x, r, d, ask); err != nil {
+		return err
+	}
+	a.Tracer.Answered(r.Context(), w.answer.Version, string(w.answer.Role), len(w.answer.Prices))
+	took := a.Now().Sub(x.started)
+	a.logPrediction(x, &w.answer, took)
+	_, span := a.Tracer.Step(r.Context(), telemetry.StepEncode)
+	defer span.End()
+	w.out = write(w.out[:0], &w.answer, took)
+	a.note(w, x, r, &w.answer)
+	x.Header()["X-Model-Version"] = []string{w.answer.Version}
+	x.answer(http.StatusOK, valueJSON, w.out)
+	if a.Traffic != nil {
+		a.Traffic.Aside(x.id, w.houses, &w.answer, &w.noted)
+	}
+	return nil
+}
+
+// asked reads a request and asks the model that it is sent to.
+func (a *API) asked(w *workspace, x *exchange, r *http.Request, d *house.Decoder, ask asking) (answer valuer.Answer, err error) {
 	w.houses = w.houses[:0]
 	version, err := askedVersion(r.URL.RawQuery)
 	if err != nil {
@@ -91,15 +109,12 @@ func (a *API) value(w *workspace, d *house.Decoder, x *exchange, r *http.Request
 			return answer, err
 		}
 	}
-	answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice)
+	answer, err = ask(r.Context(), w, choice)
 	if version != "" && a.Traffic != nil && errors.Is(err, valuer.ErrUnknownVersion) {
 		// It was let go of for another one while the body was read.
 		if choice, err = a.choose(x, r, version); err == nil {
-			answer, err = a.Valuer.Value(r.Context(), w.prices, w.houses, choice)
+			answer, err = ask(r.Context(), w, choice)
 		}
-	}
-	if err == nil {
-		w.prices = answer.Prices
 	}
 	return answer, err
 }
@@ -183,10 +198,22 @@ func appendAnswer(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 		}
 		b = appendCents(b, price)
 	}
-	b = append(b, `],"model_version":`...)
+	b = append(b, ']')
+	b = appendModel(b, answer)
+	return appendEnd(b, answer, took)
+}
+
+// appendModel appends who answers, as members behind others.
+func appendModel(b []byte, answer *valuer.Answer) []byte {
+	b = append(b, `,"model_version":`...)
 	b, _ = jsontext.AppendQuote(b, answer.Version) // its error is broken UTF-8, mended
 	b = append(b, `,"model_type":`...)
 	b, _ = jsontext.AppendQuote(b, answer.Type)
+	return b
+}
+
+// appendEnd appends the members that every answer ends with.
+func appendEnd(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 	b = append(b, `,"n_records":`...)
 	b = strconv.AppendInt(b, int64(len(answer.Prices)), 10)
 	b = append(b, `,"feature_count":`...)

@@ -33,6 +33,7 @@ type bodyDoc struct {
 	schema            string // name of the record's schema
 	required, allowed house.Set
 	outcomes          bool
+	valuations        bool // are asked for, not prices alone
 }
 
 const (
@@ -70,6 +71,12 @@ func (a *API) table() []route {
 			description: "The same from bedrooms, bathrooms, living space and zipcode alone. The rest is unknown to the model, so prices are less exact.",
 			body:        &bodyDoc{schema: "MinimalHouse", required: house.MinimalFields, allowed: house.MinimalFields},
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
+		}},
+		{method: "POST", path: "/v1/valuations", scope: auth.Predict, handle: a.valuations, operation: operation{
+			id: "valuations", tag: "Prices", summary: "Value houses: price, interval, reasons, comparables",
+			description: "Takes what /v1/predict takes and answers the same prices, with how sure each is, what moved it, and the earlier sales that are most alike.",
+			body:        &bodyDoc{schema: "House", required: house.RequiredFields, allowed: house.AllFields, valuations: true},
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[Valuations](), errors: predictErrors,
 		}},
 		{method: "POST", path: "/v1/outcomes", scope: auth.Outcomes, handle: a.outcomes, operation: operation{
 			id: "outcomes", tag: "Outcomes", summary: "Tell what valued houses sold for",

@@ -41,11 +41,17 @@ type Validation struct {
 	Accuracy []Accuracy
 	// Prices are those of the sales with all fields known, in dollars.
 	Prices []float64
-	// partial are those of the sales' partial copies, hidden.
-	hidden  []house.House
-	partial []float64
-	fold    []int // of each sale: of the model that valued it
-	folds   int
+
+	known []knownFields
+	fold  []int // of each sale: of the model that valued it
+	folds int
+}
+
+// knownFields are the sales' houses with some fields known, and their prices.
+type knownFields struct {
+	name   string
+	houses []house.House
+	prices []float64
 }
 
 // CrossValidate deals the houses into folds, values the sales of each fold
@@ -62,16 +68,16 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 	}
 	v := &Validation{folds: folds, fold: foldsByHouse(sales, folds, rand.New(rand.NewPCG(o.Boosting.Seed, foldStream)))}
 	random := rand.New(rand.NewPCG(o.Boosting.Seed, hiddenStream))
+	hidden := make([]house.House, len(sales))
 	for i := range sales {
-		v.hidden = append(v.hidden, partial(sales[i].House, random))
+		hidden[i] = partial(sales[i].House, random)
 	}
-	known := []struct {
-		name   string
-		houses []house.House
-	}{{allFields, housesOf(sales)}, {requiredFields, onlyOf(sales, house.RequiredFields)}, {minimalFields, onlyOf(sales, house.MinimalFields)}, {"", v.hidden}}
-	predicted := make([][]float64, len(known))
-	for i := range predicted {
-		predicted[i] = make([]float64, len(sales))
+	v.known = []knownFields{
+		wholeRecords: {name: allFields, houses: housesOf(sales)}, partialRecords: {name: someHidden, houses: hidden},
+		{name: requiredFields, houses: onlyOf(sales, house.RequiredFields)}, {name: minimalFields, houses: onlyOf(sales, house.MinimalFields)},
+	}
+	for k := range v.known {
+		v.known[k].prices = make([]float64, len(sales))
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -90,8 +96,8 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 				if v.fold[i] != number {
 					continue
 				}
-				for k := range known {
-					predicted[k][i] = trained.Model.Prices(price[:], known[k].houses[i:i+1], table)[0]
+				for _, known := range v.known {
+					known.prices[i] = trained.Model.Prices(price[:], known.houses[i:i+1], table)[0]
 				}
 			}
 			return nil
@@ -102,14 +108,17 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 	}
 
 	protocol := fmt.Sprintf("%d-fold cross-validation by house", folds)
-	for k := range known[:3] {
-		measured, err := measureParts(protocol, known[k].name, sales, predicted[k])
+	for k, known := range v.known {
+		if k == partialRecords {
+			continue // a made-up mixture, for the interval alone
+		}
+		measured, err := measureParts(protocol, known.name, sales, known.prices)
 		if err != nil {
 			return nil, fmt.Errorf("cross-validation: %w", err)
 		}
 		v.Accuracy = append(v.Accuracy, measured...)
 	}
-	v.Prices, v.partial = predicted[0], predicted[3]
+	v.Prices = v.known[wholeRecords].prices
 	return v, nil
 }
 

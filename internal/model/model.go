@@ -22,8 +22,13 @@ type Model struct {
 	// Reference says what the houses were like that it was trained on; nil
 	// where that is not known, as of models from before it was kept.
 	Reference *Reference
+	// Interval says how sure prices are; nil where that is not known.
+	Interval *Interval
+	// Comparables are sales to show beside a price; nil where there are none.
+	Comparables *Comparables
 
-	engine *gbdt.Engine // of Forest
+	engine    *gbdt.Engine    // of Forest
+	explainer *gbdt.Explainer // of Forest
 }
 
 // New returns a model of its parts, or an error where they cannot be
@@ -41,7 +46,22 @@ func New(encoder *features.Encoder, forest *gbdt.Forest) (*Model, error) {
 	if forest.Trees() == 0 {
 		return nil, errors.New("forest has no trees")
 	}
-	return &Model{Encoder: encoder, Forest: forest, engine: gbdt.NewEngine(forest)}, nil
+	explainer, err := gbdt.NewExplainer(forest)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Encoder: encoder, Forest: forest, engine: gbdt.NewEngine(forest), explainer: explainer}, nil
+}
+
+// WithComparables returns m with sales to show, or an error where they do not
+// fit it.
+func (m *Model) WithComparables(c *Comparables) (*Model, error) {
+	if err := c.check(m); err != nil {
+		return nil, err
+	}
+	with := *m
+	with.Comparables = c
+	return &with, nil
 }
 
 // FeatureNames returns the names of the columns that the model looks at.
@@ -101,3 +121,10 @@ func (m *Model) appendPrices(dst []float64, rows []float32, houses []house.House
 // logPrices sets dst[i] to the log of the price in dollars that row i is
 // worth. Every price comes from here.
 func (m *Model) logPrices(dst []float64, rows gbdt.Matrix) { m.engine.PredictRows(dst, rows) }
+
+// logPrice is logPrices of one row.
+func (m *Model) logPrice(row []float32) float64 {
+	var one [1]float64
+	m.logPrices(one[:], gbdt.Matrix{Data: row, Rows: 1, Cols: len(row)})
+	return one[0]
+}

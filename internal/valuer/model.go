@@ -17,6 +17,12 @@ type Pricer interface {
 	Prices(dst []float64, houses []house.House, table *demographics.Table) []float64
 }
 
+// Appraiser is a Pricer that says how sure its prices are, and why: those
+// that do not can answer [Valuer.Value] alone.
+type Appraiser interface {
+	Value(dst []model.Valuation, houses []house.House, table *demographics.Table, level float64) []model.Valuation
+}
+
 // Model is a model that can run, with all that its answers depend on. It does
 // not change once it runs.
 type Model struct {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"housing/internal/bundle"
 	"housing/internal/cache"
 	"housing/internal/demographics"
 	"housing/internal/drift"
@@ -91,6 +92,7 @@ type Answer struct {
 	Digest          string    // hexadecimal SHA-256 of its bundle
 	Type            string    // of the model
 	FeatureCount    int
+	Manifest        *bundle.Manifest // of the model
 }
 
 // Value appends the price of each house to dst[:0], by the model of the
@@ -98,6 +100,13 @@ type Answer struct {
 // choice was the client's. The error is one of this package's, or that of a
 // ctx which ended while the call waited.
 func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, choice Choice) (Answer, error) {
+	return v.ask(houses, choice, func(r *running, role Role) ([]float64, error) {
+		return v.prices(ctx, r, role, dst, houses)
+	})
+}
+
+// ask has the model of a choice answer, or another in its place.
+func (v *Valuer) ask(houses []house.House, choice Choice, prices func(*running, Role) ([]float64, error)) (Answer, error) {
 	r, s, err := v.choose(&choice)
 	if err == ErrUnknownVersion && choice.Role == Candidate {
 		// It was dropped since the plan sent the client to it, as while its
@@ -107,7 +116,7 @@ func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House,
 	}
 	for err == nil {
 		var answer Answer
-		answer, err = v.answer(ctx, r, dst, houses, choice.Role)
+		answer, err = v.answer(r, houses, choice.Role, prices)
 		if err == nil || choice.Role == Asked || !errors.Is(err, ErrModel) {
 			return answer, err
 		}
@@ -142,10 +151,10 @@ func (v *Valuer) choose(choice *Choice) (*running, *set, error) {
 }
 
 // answer asks a model that was taken, gives it back, and counts.
-func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses []house.House, role Role) (Answer, error) {
+func (v *Valuer) answer(r *running, houses []house.House, role Role, ask func(*running, Role) ([]float64, error)) (Answer, error) {
 	defer v.done(r)
 	metrics := v.metricsOf(r.loaded, role)
-	prices, err := v.prices(ctx, r, role, dst, houses)
+	prices, err := ask(r, role)
 	r.calls.Add(1)
 	if err != nil {
 		if errors.Is(err, ErrModel) {
@@ -162,6 +171,7 @@ func (v *Valuer) answer(ctx context.Context, r *running, dst []float64, houses [
 		Digest:          r.Digest,
 		Type:            r.Type,
 		FeatureCount:    len(r.Features),
+		Manifest:        &r.Manifest,
 	}
 	metrics.Requests.Inc()
 	metrics.Records.Add(float64(len(prices)))
@@ -321,6 +331,27 @@ func (v *Valuer) release() {
 // price asks the model, and lets nothing out of it but good prices or an
 // error.
 func (v *Valuer) price(r *running, role Role, dst []float64, houses []house.House) (prices []float64, err error) {
+	err = v.guard(r, role, func() error {
+		prices = r.Pricer.Prices(dst[:0], houses, r.table)
+		if len(prices) != len(houses) {
+			return fmt.Errorf("%w: %d prices for %d houses", ErrModel, len(prices), len(houses))
+		}
+		for i, p := range prices {
+			prices[i] = math.Round(p*100) / 100
+			if math.IsNaN(p) || math.IsInf(prices[i], 0) {
+				return fmt.Errorf("%w: the price of house %d is %v", ErrModel, i, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return prices, nil
+}
+
+// guard calls a model, and turns what may go wrong in it into an error.
+func (v *Valuer) guard(r *running, role Role, call func() error) (err error) {
 	// A mapped bundle that was cut in place faults: that fails the request,
 	// not the service.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -328,23 +359,10 @@ func (v *Valuer) price(r *running, role Role, dst []float64, houses []house.Hous
 		if fault := recover(); fault != nil {
 			v.metricsOf(r.loaded, role).Panics.Inc()
 			v.log.Error("model_panic", "model_version", r.Manifest.Version, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
-			prices, err = nil, fmt.Errorf("%w: it panicked", ErrModel)
+			err = fmt.Errorf("%w: it panicked", ErrModel)
 		}
 	}()
-	prices = r.Pricer.Prices(dst[:0], houses, r.table)
-	if len(prices) != len(houses) {
-		return nil, fmt.Errorf("%w: %d prices for %d houses", ErrModel, len(prices), len(houses))
-	}
-	for i, p := range prices {
-		if math.IsNaN(p) || math.IsInf(p, 0) {
-			return nil, fmt.Errorf("%w: the price of house %d is %v", ErrModel, i, p)
-		}
-		prices[i] = math.Round(p*100) / 100
-		if math.IsInf(prices[i], 0) {
-			return nil, fmt.Errorf("%w: the price of house %d is %v", ErrModel, i, p)
-		}
-	}
-	return prices, nil
+	return call()
 }
 
 // unknownZipcodes returns the indices of the houses whose zipcode has no

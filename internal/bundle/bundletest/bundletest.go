@@ -44,6 +44,27 @@ func Contents(t testing.TB, version string, seed uint64) bundle.Contents {
 	}
 }
 
+// Full is Contents with an interval and comparables, and how often the
+// interval covers. What the sales are, Comparables in the model says.
+func Full(t testing.TB, version string, seed uint64) bundle.Contents {
+	t.Helper()
+	c := Contents(t, version, seed)
+	o := c.Manifest.Options
+	o.Threads = 2
+	sales := modeltest.Sales(500)
+	v, err := model.CrossValidate(context.Background(), sales, c.Demographics, o, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Model, c.Manifest.Coverage, err = model.Calibrate(context.Background(), c.Model, sales, v, c.Demographics, o); err != nil {
+		t.Fatal(err)
+	}
+	if c.Model, err = c.Model.WithComparables(model.NewComparables(c.Model, sales, v, c.Demographics)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // Bytes returns the bytes of the bundle of Contents.
 func Bytes(t testing.TB, version string, seed uint64) []byte {
 	t.Helper()
