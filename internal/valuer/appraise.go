@@ -20,7 +20,9 @@ const appraisedAtOnce = 32
 // a level, as [Valuer.Value] does prices: these are in the answer too. No
 // cache is asked.
 func (v *Valuer) Appraise(ctx context.Context, dst []model.Valuation, houses []house.House, choice Choice, level float64) ([]model.Valuation, Answer, error) {
-	answer, err := v.ask(houses, choice, func(r *running, role Role) (prices []float64, err error) {
+	answer, err := v.ask(ctx, houses, choice, func(r *running, role Role) (prices []float64, err error) {
+		ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
+		defer span.End()
 		start := time.Now()
 		dst = slices.Grow(dst[:0], len(houses))
 		for some := range slices.Chunk(houses, appraisedAtOnce) {
@@ -28,16 +30,14 @@ func (v *Valuer) Appraise(ctx context.Context, dst []model.Valuation, houses []h
 				return nil, err
 			}
 			from := len(dst)
-			_, span := v.tracer.Step(ctx, telemetry.StepPredict)
 			valuations, err := v.appraise(r, role, dst[from:], some, level)
-			span.End()
-			<-v.workers
+			v.release()
 			if err != nil {
 				return nil, err
 			}
 			dst = append(dst[:from], valuations...)
 		}
-		v.metricsOf(r.loaded, role).Duration.Observe(time.Since(start).Seconds())
+		v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
 		prices = make([]float64, len(dst))
 		for i := range dst {
 			prices[i] = dst[i].Price

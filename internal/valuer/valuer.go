@@ -100,13 +100,13 @@ type Answer struct {
 // choice was the client's. The error is one of this package's, or that of a
 // ctx which ended while the call waited.
 func (v *Valuer) Value(ctx context.Context, dst []float64, houses []house.House, choice Choice) (Answer, error) {
-	return v.ask(houses, choice, func(r *running, role Role) ([]float64, error) {
+	return v.ask(ctx, houses, choice, func(r *running, role Role) ([]float64, error) {
 		return v.prices(ctx, r, role, dst, houses)
 	})
 }
 
 // ask has the model of a choice answer, or another in its place.
-func (v *Valuer) ask(houses []house.House, choice Choice, prices func(*running, Role) ([]float64, error)) (Answer, error) {
+func (v *Valuer) ask(ctx context.Context, houses []house.House, choice Choice, prices func(*running, Role) ([]float64, error)) (Answer, error) {
 	r, s, err := v.choose(&choice)
 	if err == ErrUnknownVersion && choice.Role == Candidate {
 		// It was dropped since the plan sent the client to it, as while its
@@ -116,7 +116,7 @@ func (v *Valuer) ask(houses []house.House, choice Choice, prices func(*running, 
 	}
 	for err == nil {
 		var answer Answer
-		answer, err = v.answer(r, houses, choice.Role, prices)
+		answer, err = v.answer(ctx, r, houses, choice.Role, prices)
 		if err == nil || choice.Role == Asked || !errors.Is(err, ErrModel) {
 			return answer, err
 		}
@@ -151,7 +151,7 @@ func (v *Valuer) choose(choice *Choice) (*running, *set, error) {
 }
 
 // answer asks a model that was taken, gives it back, and counts.
-func (v *Valuer) answer(r *running, houses []house.House, role Role, ask func(*running, Role) ([]float64, error)) (Answer, error) {
+func (v *Valuer) answer(ctx context.Context, r *running, houses []house.House, role Role, ask func(*running, Role) ([]float64, error)) (Answer, error) {
 	defer v.done(r)
 	metrics := v.metricsOf(r.loaded, role)
 	prices, err := ask(r, role)
