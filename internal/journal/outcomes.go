@@ -26,7 +26,7 @@ const (
 	// measureWithin is how long after an outcome its prediction may come: as
 	// long as PostgreSQL may be away before it is no longer looked for.
 	measureWithin = "7 days"
-	maxVersions   = 50 // that label a metric
+	maxVersions   = 10 // that label a metric
 )
 
 // Outcome is what a valued house sold for.

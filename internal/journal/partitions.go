@@ -145,9 +145,10 @@ func (j *Journal) withPartitions(ctx context.Context, change func(tx pgx.Tx, the
 }
 
 // maintain makes partitions ahead and drops what is too old until ctx ends,
-// and measures outcomes whose prediction came after them.
+// measures outcomes whose prediction came after them, and the versions on the
+// newest outcomes.
 func (j *Journal) maintain(ctx context.Context) {
-	trouble, swept := "", time.Time{}
+	trouble, swept, rolled := "", time.Time{}, time.Time{}
 	for ctx.Err() == nil {
 		sleep(ctx, store.Jitter(measureEvery))
 		if ctx.Err() != nil || !j.months.known() {
@@ -157,6 +158,11 @@ func (j *Journal) maintain(ctx context.Context) {
 		if time.Since(swept) > maintainEvery && err == nil {
 			if err = j.sweep(ctx); err == nil {
 				swept = time.Now()
+			}
+		}
+		if time.Since(rolled) > rollEvery && err == nil {
+			if err = j.roll(ctx); err == nil {
+				rolled = time.Now()
 			}
 		}
 		err = store.Explain(j.Pool, err)

@@ -33,6 +33,18 @@ const (
 	minimalFields  = "the 4 minimal"
 )
 
+// Expected returns what may be expected of a model on sales to come: the
+// least favourable accuracy, by MdAPE, that was measured on houses with all
+// fields known; false where none was.
+func Expected(measured []Accuracy) (worst Accuracy, ok bool) {
+	for _, a := range measured {
+		if a.Fields == allFields && (!ok || a.MdAPE > worst.MdAPE) {
+			worst, ok = a, true
+		}
+	}
+	return worst, ok
+}
+
 // newestShare is the share of sales that "newest" means.
 const newestShare = 0.2
 

@@ -46,3 +46,14 @@ func TestMeasureRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestExpectedIsTheWorstOfWholeRecords(t *testing.T) {
+	of := func(fields string, mdape float64) Accuracy { return Accuracy{Fields: fields, Metrics: Metrics{MdAPE: mdape}} }
+	got, ok := Expected([]Accuracy{of(allFields, 7.6), of(minimalFields, 11), of(allFields, 8.6), of(allFields, 7.8)})
+	if !ok || got.MdAPE != 8.6 {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	if _, ok := Expected([]Accuracy{of(requiredFields, 10)}); ok {
+		t.Error("something is expected of whole records that was not measured")
+	}
+}

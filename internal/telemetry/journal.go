@@ -32,9 +32,3 @@ func (m *Metrics) Journal(waiting func() int) Journal {
 func (j *Journal) Dropped(why Dropped) prometheus.Counter {
 	return j.dropped.WithLabelValues(string(why))
 }
-
-// OutcomeError returns the histogram of the errors of a version, in percent.
-// The caller bounds the versions.
-func (m *Metrics) OutcomeError(version string) prometheus.Observer {
-	return m.outcomeError.WithLabelValues(version)
-}

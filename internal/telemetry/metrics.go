@@ -69,7 +69,6 @@ const (
 	journalWritten     = "journal_written_total"
 	journalDropped     = "journal_dropped_total"
 	journalWaiting     = "journal_waiting_records"
-	outcomeError       = "outcome_absolute_percentage_error"
 	certificateExpiry  = "tls_certificate_expiry_timestamp_seconds"
 )
 
@@ -123,7 +122,6 @@ var table = []Spec{
 	{Name: journalWritten, Type: Counter, Help: "Valued houses that were brought to PostgreSQL; after a restart those of the process before too."},
 	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped), refused (by PostgreSQL) or lost (in memory at the end)."},
 	{Name: journalWaiting, Type: Gauge, asked: true, Help: "Valued houses that wait to be brought to PostgreSQL."},
-	{Name: outcomeError, Type: Histogram, Labels: []string{"version"}, Buckets: percent, Help: "How far predictions were from what houses sold for, in percent of the sale price, as outcomes come in; version other is of those beyond the first 50."},
 	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
@@ -132,7 +130,7 @@ var table = []Spec{
 
 // Table returns the description of every metric, in the order of the
 // documents.
-func Table() []Spec { return slices.Concat(table, driftTable) }
+func Table() []Spec { return slices.Concat(table, outcomeTable, driftTable) }
 
 // Metrics holds the service's metrics. Make one with [NewMetrics].
 type Metrics struct {
@@ -176,6 +174,8 @@ type Metrics struct {
 	journalDropped      *prometheus.CounterVec
 	journalWaiting      *asked
 	outcomeError        *prometheus.HistogramVec
+	modelAccuracy       *prometheus.GaugeVec
+	outcomes            outcomes
 	drift               drift
 }
 
@@ -234,6 +234,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		journalDropped:      counter(journalDropped),
 		journalWaiting:      made[journalWaiting].(*asked),
 		outcomeError:        histogram(outcomeError),
+		modelAccuracy:       gauge(modelAccuracy),
+		outcomes: outcomes{
+			mdape: gauge(outcomeMdAPE), ppe10: gauge(outcomePPE10), medianRatio: gauge(outcomeMedianRatio),
+			prd: gauge(outcomePRD), prb: gauge(outcomePRB), sales: gauge(outcomeSales),
+		},
 		drift: drift{
 			houses: counter(driftHouses), population: gauge(driftPopulation), psi: gauge(featurePSI), trained: gauge(featureTrained),
 			values: counter(featureValues), unknown: counter(featureUnknown), outsideRange: counter(featureOutside),

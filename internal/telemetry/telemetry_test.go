@@ -35,6 +35,8 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	journal := m.Journal(func() int { return 3 })
 	journal.Dropped(DroppedFull).Inc()
 	m.OutcomeError("kc-1").Observe(7)
+	m.SetOutcomes([]OutcomeFigures{{Version: "kc-1", Sales: 40, Measured: true}})
+	m.SetAccuracy(map[string]ModelAccuracy{"kc-1": {7, 60}})
 	d := m.Drift("kc-1")
 	d.Houses().Inc()
 	d.SetPopulation(0.5)

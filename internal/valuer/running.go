@@ -19,6 +19,7 @@ import (
 	"housing/internal/demographics"
 	"housing/internal/drift"
 	"housing/internal/house"
+	"housing/internal/model"
 	"housing/internal/telemetry"
 )
 
@@ -319,11 +320,15 @@ func (v *Valuer) store(s *set) {
 
 // show sets the metrics that say what runs.
 func (v *Valuer) show(s *set) {
-	digests := make(map[string]string, len(s.all))
+	digests, accuracy := make(map[string]string, len(s.all)), make(map[string]telemetry.ModelAccuracy, len(s.all))
 	for _, r := range s.all {
 		digests[r.Manifest.Version] = r.Digest
+		if a, measured := model.Expected(r.Manifest.Accuracy); measured {
+			accuracy[r.Manifest.Version] = telemetry.ModelAccuracy{MdAPE: a.MdAPE, PPE10: a.PPE10}
+		}
 	}
 	v.metrics.SetModels(digests)
+	v.metrics.SetAccuracy(accuracy)
 	if r := s.answering(); r != nil {
 		digest := r.table.Digest()
 		v.metrics.SetDemographics(r.source, hex.EncodeToString(digest[:]))
