@@ -211,6 +211,20 @@ var builtin []byte
 // Builtin returns the model that comes with the program, trained on sales in
 // King County, Washington, in 2014 and 2015 (`make model` trains it).
 func Builtin() (*Bundle, error) {
+	data, err := BuiltinBytes()
+	if err != nil {
+		return nil, err
+	}
+	b, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("built-in bundle: %w", err)
+	}
+	return b, nil
+}
+
+// BuiltinBytes returns the model that comes with the program as a bundle's
+// file has it.
+func BuiltinBytes() ([]byte, error) {
 	packed, err := gzip.NewReader(bytes.NewReader(builtin))
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
@@ -219,11 +233,7 @@ func Builtin() (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
-	b, err := Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("built-in bundle: %w", err)
-	}
-	return b, nil
+	return data, nil
 }
 
 // WriteFile writes a bundle to a new file: whole and read back, or not at

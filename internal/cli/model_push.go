@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"housing/internal/bundle"
@@ -11,7 +13,7 @@ import (
 type modelPushCommand struct {
 	registryFlags
 	changeFlags
-	Bundle string `arg:"" help:"Bundle to push."`
+	Bundle string `arg:"" optional:"" help:"Bundle to push. Default: the built-in one."`
 	Sign   string `placeholder:"KEYFILE" help:"Ed25519 private key in PEM to sign it with."`
 	Alias  string `placeholder:"NAME" help:"Let this alias stand for the version afterwards."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -34,7 +36,7 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Open(c.Bundle)
+	b, err := openBundle(c.Bundle)
 	if err != nil {
 		return err
 	}
@@ -57,12 +59,12 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 		}
 		return nil
 	}
-	file, err := os.Open(c.Bundle)
+	data, closeData, err := c.body()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := r.Push(p.ctx, version, file, key, c.change("push "+version))
+	defer func() { err = errors.Join(err, closeData()) }()
+	info, err := r.Push(p.ctx, version, data, key, c.change("push "+version))
 	if err != nil {
 		return interrupted(p.ctx, err)
 	}
@@ -79,4 +81,14 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 		quiet.stdout = p.stderr
 	}
 	return setAlias(&quiet, r, c.Alias, version, &c.changeFlags)
+}
+
+// body returns the bundle as it is, and what closes it.
+func (c *modelPushCommand) body() (body io.ReadSeeker, closeBody func() error, err error) {
+	if c.Bundle == "" {
+		data, err := bundle.BuiltinBytes()
+		return bytes.NewReader(data), func() error { return nil }, err
+	}
+	file, err := os.Open(c.Bundle)
+	return file, file.Close, err
 }

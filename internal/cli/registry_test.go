@@ -95,6 +95,7 @@ func TestARegistryByTheCommandLine(t *testing.T) {
 		must("would stand for nothing", "model", "alias", "next", "--remove", "--dry-run")
 		must("stands for nothing", "model", "alias", "next", "--remove")
 		fails(badUsage, "--remove", "model", "alias", "next")
+		must("Version kc-", "model", "push")
 		must("sha256", "model", "show", "a")
 		must("sha256", "model", "show", path("a"))
 
