@@ -2,6 +2,8 @@ package objects
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,29 +13,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/minio/minio-go/v7"
 )
-
-// errCredentials is the error where a bucket's server could not be asked for
-// want of credentials.
-var errCredentials = errors.New("no credentials")
 
 // keysAtOnce is how many objects a bucket lists at a time.
 const keysAtOnce = 1000
 
-// How often a request to S3 is tried, and how long is waited in between.
-const (
-	attempts   = 3
-	maxBackoff = 300 * time.Millisecond
-)
+// attempts is how often a request to S3 is tried.
+const attempts = 3
 
 // s3Bucket is a bucket of S3, or of a server that speaks as it does.
 type s3Bucket struct {
-	client    *s3.Client
+	client    *minio.Core
 	transport *http.Transport
 	location  string
 	bucket    string
@@ -59,45 +50,24 @@ func impatient(t *http.Transport) {
 	t.DisableCompression = true // so that the length that is declared is that of what is read
 }
 
-// openS3 returns the bucket of a location. Credentials are those that the
-// AWS command line would use.
-func openS3(ctx context.Context, at location) (*s3Bucket, error) {
-	load := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(impatient)),
-		// Other servers than Amazon's do not all know the newer checksums.
-		awsconfig.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
-		awsconfig.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
-		awsconfig.WithDefaultRegion("us-east-1"),
-		awsconfig.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxBackoff })
-		}),
-	}
-	if region := at.options["region"]; region != "" {
-		load = append(load, awsconfig.WithRegion(region))
-	}
-	if profile := at.options["profile"]; profile != "" {
-		load = append(load, awsconfig.WithSharedConfigProfile(profile))
-	}
-	settings, err := awsconfig.LoadDefaultConfig(ctx, load...)
+// openS3 returns the bucket of a location, which [s3Settings] complete.
+func openS3(at location) (*s3Bucket, error) {
+	settings, err := readS3Settings(at)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
-	// The transport as it was loaded, which may know authorities of its own
-	// ($AWS_CA_BUNDLE), but one that can be closed.
-	loaded, ok := settings.HTTPClient.(*awshttp.BuildableClient)
-	if !ok {
-		return nil, fmt.Errorf("open %s: a client of type %T", at, settings.HTTPClient)
-	}
-	transport := loaded.GetTransport()
-	client := s3.NewFromConfig(settings, func(o *s3.Options) {
-		o.HTTPClient = &http.Client{Transport: propagated{transport}}
-		if endpoint := at.options["endpoint"]; endpoint != "" {
-			o.BaseEndpoint = &endpoint
-			o.UsePathStyle = at.options["path_style"] != "false"
-		} else {
-			o.UsePathStyle = at.options["path_style"] == "true"
-		}
+	transport := settings.transport()
+	client, err := minio.NewCore(settings.host, &minio.Options{
+		Creds:        settings.credentials(transport),
+		Secure:       settings.secure,
+		Transport:    propagated{transport},
+		Region:       settings.region,
+		BucketLookup: settings.lookup,
+		MaxRetries:   attempts,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", at, err)
+	}
 	return &s3Bucket{client: client, transport: transport, location: at.String(), bucket: at.bucket, prefix: at.prefix}, nil
 }
 
@@ -105,46 +75,55 @@ func (b *s3Bucket) Location() string { return b.location }
 
 func (b *s3Bucket) Close() { b.transport.CloseIdleConnections() }
 
-func (b *s3Bucket) key(key string) *string { return aws.String(b.prefix + key) }
-
 func (b *s3Bucket) Read(ctx context.Context, key, unless string) ([]byte, string, error) {
-	input := &s3.GetObjectInput{Bucket: &b.bucket, Key: b.key(key)}
+	var options minio.GetObjectOptions
 	if unless != "" {
-		input.IfNoneMatch = &unless
+		if err := options.SetMatchETagExcept(unless); err != nil {
+			return nil, "", err
+		}
 	}
-	answer, err := b.client.GetObject(ctx, input)
+	body, info, _, err := b.client.GetObject(ctx, b.bucket, b.prefix+key, options)
 	if err != nil {
 		return nil, "", s3Error(err)
 	}
-	defer answer.Body.Close()
-	data, err := readSmall(answer.Body, aws.ToInt64(answer.ContentLength))
-	return data, aws.ToString(answer.ETag), err
+	defer body.Close()
+	data, err := readSmall(body, info.Size)
+	return data, info.ETag, err
 }
 
 func (b *s3Bucket) Open(ctx context.Context, key string) (io.ReadCloser, int64, error) {
-	answer, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: b.key(key)})
+	body, info, _, err := b.client.GetObject(ctx, b.bucket, b.prefix+key, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, 0, s3Error(err)
 	}
-	return answer.Body, aws.ToInt64(answer.ContentLength), nil
+	return body, info.Size, nil
 }
 
 func (b *s3Bucket) Size(ctx context.Context, key string) (int64, error) {
-	answer, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.bucket, Key: b.key(key)})
+	info, err := b.client.StatObject(ctx, b.bucket, b.prefix+key, minio.StatObjectOptions{})
 	if err != nil {
 		return 0, s3Error(err)
 	}
-	return aws.ToInt64(answer.ContentLength), nil
+	return info.Size, nil
 }
 
 func (b *s3Bucket) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
-	input := &s3.PutObjectInput{Bucket: &b.bucket, Key: b.key(key), Body: body}
-	if tag == "" {
-		input.IfNoneMatch = aws.String("*")
-	} else {
-		input.IfMatch = &tag
+	// The server compares what arrives with the checksum that is signed.
+	hash := sha256.New()
+	size, err := io.Copy(hash, body)
+	if err != nil {
+		return err
 	}
-	_, err := b.client.PutObject(ctx, input)
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	options := minio.PutObjectOptions{DisableContentSha256: true} // which it would take piece by piece
+	if tag == "" {
+		options.SetMatchETagExcept("*")
+	} else {
+		options.SetMatchETag(tag)
+	}
+	_, err = b.client.PutObject(ctx, b.bucket, b.prefix+key, body, size, "", hex.EncodeToString(hash.Sum(nil)), options)
 	if err = s3Error(err); tag != "" && errors.Is(err, ErrAbsent) {
 		return ErrTaken // it had a tag, and is gone
 	}
@@ -152,32 +131,31 @@ func (b *s3Bucket) Write(ctx context.Context, key string, body io.ReadSeeker, ta
 }
 
 func (b *s3Bucket) Delete(ctx context.Context, key string) error {
-	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.bucket, Key: b.key(key)})
-	if err = s3Error(err); errors.Is(err, ErrAbsent) {
+	err := s3Error(b.client.RemoveObject(ctx, b.bucket, b.prefix+key, minio.RemoveObjectOptions{}))
+	if errors.Is(err, ErrAbsent) {
 		return nil
 	}
 	return err
 }
 
 func (b *s3Bucket) List(ctx context.Context, prefix string) ([]string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var keys []string
-	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
-		Bucket: &b.bucket, Prefix: b.key(prefix), MaxKeys: aws.Int32(keysAtOnce),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, s3Error(err)
+	for object := range b.client.ListObjectsIter(ctx, b.bucket, minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true, MaxKeys: keysAtOnce}) {
+		if object.Err != nil {
+			return nil, s3Error(object.Err)
 		}
-		for _, object := range page.Contents {
-			// Some tools make an empty object that stands for a folder.
-			if key := strings.TrimPrefix(aws.ToString(object.Key), b.prefix); CheckKey(key) == nil {
-				keys = append(keys, key)
-			}
+		// Some tools make an empty object that stands for a folder.
+		if key := strings.TrimPrefix(object.Key, b.prefix); CheckKey(key) == nil {
+			keys = append(keys, key)
 		}
 		if len(keys) > maxKeys {
 			return nil, errTooMany
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	slices.Sort(keys)
 	return keys, nil
@@ -190,37 +168,27 @@ func (b *s3Bucket) Holders(ctx context.Context, name string, wanted func(string)
 
 // s3Error gives the answers that are no faults their names.
 func s3Error(err error) error {
-	var status statusError
-	var code coded
-	if err == nil {
-		return nil
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) {
+		return err
 	}
-	if errors.As(err, &code) && (code.ErrorCode() == "NoSuchKey" || code.ErrorCode() == "NotFound") {
+	if answer.Code == minio.NoSuchKey || answer.Code == "NotFound" {
 		return ErrAbsent // a bucket or a user that is not there has another word
 	}
-	if errors.As(err, &status) {
-		switch status.HTTPStatusCode() {
-		case http.StatusNotModified:
-			return ErrUnchanged
-		case http.StatusPreconditionFailed, http.StatusConflict:
-			return ErrTaken
-		}
+	switch answer.StatusCode {
+	case http.StatusNotModified:
+		return ErrUnchanged
+	case http.StatusPreconditionFailed, http.StatusConflict:
+		return ErrTaken
 	}
-	if strings.Contains(err.Error(), "failed to refresh cached credentials") || strings.Contains(err.Error(), "get credentials") {
-		return fmt.Errorf("%w: %w", errCredentials, err)
-	}
-	if code != nil {
-		return &s3Answer{code.ErrorCode() + ": " + code.ErrorMessage(), err}
-	}
-	return err
+	return &s3Answer{answer}
 }
 
 // s3Answer is an error of the server in its words, without the numbers that
 // only its keepers understand.
-type s3Answer struct {
-	text  string
-	cause error
-}
+type s3Answer struct{ answer minio.ErrorResponse }
 
-func (e *s3Answer) Error() string { return e.text }
-func (e *s3Answer) Unwrap() error { return e.cause }
+func (e *s3Answer) Error() string        { return e.answer.Code + ": " + e.answer.Message }
+func (e *s3Answer) HTTPStatusCode() int  { return e.answer.StatusCode }
+func (e *s3Answer) ErrorCode() string    { return e.answer.Code }
+func (e *s3Answer) ErrorMessage() string { return e.answer.Message }

@@ -59,7 +59,7 @@ func Open(ctx context.Context, location string) (Store, error) {
 	}
 	switch at.scheme {
 	case "s3":
-		return openS3(ctx, at)
+		return openS3(at)
 	case "gs":
 		return openGS(ctx, at)
 	}

@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 // Credentials of the server that NewS3 starts.
@@ -77,14 +77,12 @@ func (s *S3) Location(prefix string) string {
 // Put writes an object, whatever is there.
 func (s *S3) Put(key string, data []byte) {
 	s.t.Helper()
-	client := s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: &s.Endpoint, UsePathStyle: true,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}, nil
-		}),
-		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	client, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{
+		Region: "us-east-1", Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Transport: &http.Transport{DisableKeepAlives: true},
 	})
-	_, err := client.PutObject(context.Background(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(data)})
+	if err == nil {
+		_, err = client.PutObject(context.Background(), bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{})
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
