@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net"
@@ -124,16 +125,21 @@ http {
 	return "http://" + address
 }
 
-// startPrometheus starts a Prometheus that scrapes services twice a second.
-func startPrometheus(t testing.TB, services []*process) (url string) {
+// startPrometheus starts a Prometheus that scrapes services twice a second,
+// and evaluates files of rules as often.
+func startPrometheus(t testing.TB, services []*process, rules ...string) (url string) {
 	t.Helper()
 	dir, address := t.TempDir(), freePort(t)
 	var targets []string
 	for _, s := range services {
 		targets = append(targets, "'"+strings.TrimPrefix(s.base, "http://")+"'")
 	}
+	files, err := json.Marshal(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
 	config := filepath.Join(dir, "prometheus.yml")
-	err := os.WriteFile(config, []byte("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n- job_name: housing\n  static_configs: [{targets: ["+strings.Join(targets, ", ")+"]}]\n"), 0o644)
+	err = os.WriteFile(config, []byte("global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\nrule_files: "+string(files)+"\nscrape_configs:\n- job_name: housing\n  static_configs: [{targets: ["+strings.Join(targets, ", ")+"]}]\n"), 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
