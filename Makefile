@@ -14,7 +14,7 @@ FUZZTIME    ?= 30s
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: run
 run: ## serve the built-in model on 127.0.0.1:8000
@@ -51,6 +51,10 @@ swaps: ## swap models 200 times in 100 seconds under 300 requests a second
 .PHONY: fleet
 fleet: ## let the guard of three replicas roll out three bad models and a good one (needs nginx and Prometheus)
 	FLEET=long go test -v -timeout 15m -count 1 -run TestTheGuardOfAFleet ./internal/cli
+
+.PHONY: e2e-kubernetes
+e2e-kubernetes: ## bring deploy/kubernetes up on the cluster of KUBECONFIG, load it and break it (docs/kubernetes.md#tests)
+	E2E=kubernetes go test -v -timeout 120m -count 1 -run TestKubernetes ./test/deploy
 
 # As many at once as there are processors, each with one worker.
 .PHONY: fuzz

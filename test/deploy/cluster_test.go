@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"housing/internal/bundle"
+	"housing/internal/bundle/bundletest"
 	"housing/internal/house"
-	"housing/internal/model"
 )
 
 // cluster is a namespace of the cluster of KUBECONFIG that the tests made.
@@ -224,46 +224,57 @@ func (c *cluster) token(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// program builds the program and returns its path.
-var program = func() func(t *testing.T) string {
-	path := sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "housing-e2e-*")
-		if err != nil {
-			return "", err
-		}
-		_, err = run(context.Background(), "", "go", "build", "-o", dir+"/housing", "../../cmd/housing")
-		return dir + "/housing", err
-	})
-	return func(t *testing.T) string {
-		t.Helper()
-		p, err := path()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-}()
+// built is the program, once it has been built.
+var built = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(builds, "housing")
+	_, err = run(context.Background(), "", "go", "build", "-o", path, "../../cmd/housing")
+	return path, err
+})
 
-// publish puts the built-in model into the registry under a version, after a
-// change to it.
-func (c *cluster) publish(t *testing.T, version string, change func(*model.Model)) {
+// builds is a folder that is removed when all tests are done.
+var builds string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builds, err = os.MkdirTemp("", "housing-e2e-*"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
+}
+
+// program returns the path of the program.
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// publish puts the built-in model into the registry under versions of other
+// names, and under wrong a model of made-up sales.
+func (c *cluster) publish(t *testing.T, wrong string, versions ...string) {
 	t.Helper()
 	b, err := bundle.Builtin()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := os.MkdirAll(filepath.Join(c.models, version), 0o755); err != nil {
-		t.Fatal(err)
+	contents := map[string]bundle.Contents{wrong: bundletest.Contents(t, wrong, 1)}
+	for _, version := range versions {
+		manifest := b.Manifest
+		manifest.Version, manifest.Parts = version, nil
+		contents[version] = bundle.Contents{Manifest: manifest, Model: b.Model, Demographics: b.Demographics, Golden: []house.House{house.Example()}}
 	}
-	changed := *b.Model
-	change(&changed)
-	manifest := b.Manifest
-	manifest.Version, manifest.Parts = version, nil
-	err = bundle.WriteFile(filepath.Join(c.models, version, "bundle"), bundle.Contents{
-		Manifest: manifest, Model: &changed, Demographics: b.Demographics, Golden: []house.House{house.Example()},
-	})
-	if err != nil {
-		t.Fatal(err)
+	for version, content := range contents {
+		if err := os.MkdirAll(filepath.Join(c.models, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := bundle.WriteFile(filepath.Join(c.models, version, "bundle"), content); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

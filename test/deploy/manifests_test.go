@@ -12,9 +12,9 @@ import (
 // definitions are where the definitions of others' resources lie: a module,
 // and files in it.
 var definitions = []struct{ module, files string }{
-	{"sigs.k8s.io/gateway-api@v1.7.0", "config/crd/standard/gateway.networking.k8s.io_*.yaml"},
+	{"sigs.k8s.io/gateway-api@v1.6.0", "config/crd/standard/gateway.networking.k8s.io_*.yaml"},
 	{"istio.io/api@v1.31.4", "kubernetes/customresourcedefinitions.gen.yaml"},
-	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_*.yaml"},
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_[ps]*[res].yaml"},
 	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"},
 }
 
