@@ -109,7 +109,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	facts := []any{"address", listener.Addr().String(), "rate_limit", c.ClientRate().String()}
 	if m := v.Model(); m != nil {
-		facts = append(facts, "model_version", m.Manifest.Version, "sha256", m.Digest)
+		facts = append(facts, "model_version", m.Manifest.Version, "sha256", m.Digest, "engine", m.Engine)
 	}
 	if c.OpsListen != "" {
 		if server.Ops, err = listen("OPS_LISTEN", c.OpsListen); err != nil {

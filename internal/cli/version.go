@@ -22,6 +22,7 @@ type versions struct {
 	Go          string `json:"go"`
 	Model       string `json:"model"`
 	ModelSHA256 string `json:"model_sha256"`
+	Engine      string `json:"engine"` // how it predicts here
 }
 
 // Run prints the versions.
@@ -31,10 +32,10 @@ func (c *versionCommand) Run(p *program) error {
 		return fmt.Errorf("open the built-in model: %w", err)
 	}
 	defer b.Close()
-	v := versions{buildinfo.Version, buildinfo.Commit(), buildinfo.GoVersion(), b.Manifest.Version, b.Digest}
+	v := versions{buildinfo.Version, buildinfo.Commit(), buildinfo.GoVersion(), b.Manifest.Version, b.Digest, b.Model.Engine()}
 	if c.JSON {
 		return json.NewEncoder(p.stdout).Encode(v)
 	}
-	_, err = fmt.Fprintf(p.stdout, "housing %s\ncommit  %s\nbuilt   %s\nmodel   %s sha256:%s\n", v.Version, v.Commit, v.Go, v.Model, v.ModelSHA256)
+	_, err = fmt.Fprintf(p.stdout, "housing %s\ncommit  %s\nbuilt   %s\nmodel   %s sha256:%s\nengine  %s\n", v.Version, v.Commit, v.Go, v.Model, v.ModelSHA256, v.Engine)
 	return err
 }

@@ -1,5 +1,7 @@
 package gbdt
 
+import "unsafe"
+
 // Engine predicts with a forest as fast as the machine can: compiled once
 // from a forest that passes Check, it gives for every row the same bits as
 // [Forest.Predict]. It never changes, so any number of goroutines may predict
@@ -9,18 +11,18 @@ type Engine struct {
 	kernel    kernel
 	quantiser *quantiser // of all but the plain one
 	walker    *walker
+	inOrder   *inOrder // of the kernels with vectors
 }
 
-// kernel is a way to predict that this machine has.
-type kernel struct{ name string }
+// kernel is a way to predict.
+type kernel string
 
-var (
-	plain    = kernel{"plain"} // Forest.Predict itself
-	portable = kernel{"portable"}
+const (
+	plain    kernel = "plain" // Forest.Predict itself
+	portable kernel = "portable"
+	avx2     kernel = "avx2"
+	avx512   kernel = "avx512"
 )
-
-// kernels returns those of this machine, the fastest last.
-func kernels() []kernel { return []kernel{portable} }
 
 // NewEngine compiles a forest, which must pass Check and must not change any
 // more.
@@ -36,14 +38,20 @@ func newEngine(f *Forest, k kernel) *Engine {
 	}
 	e.quantiser = newQuantiser(f)
 	if e.quantiser.places < walkPlaces && e.quantiser.mostCodes() < walkCodes {
-		e.kernel, e.walker = portable, newWalker(f, e.quantiser)
+		e.kernel = portable
+		if k != portable && fitsInOrder(f, e.quantiser) {
+			e.kernel, e.inOrder = k, newInOrder(f, e.quantiser)
+		}
+		if e.kernel != avx512 {
+			e.walker = newWalker(f, e.quantiser)
+		}
 	}
 	return e
 }
 
 // Name says how the engine works: "portable", or "plain" for a forest so
 // unusual that its nodes are walked as they stand.
-func (e *Engine) Name() string { return e.kernel.name }
+func (e *Engine) Name() string { return string(e.kernel) }
 
 // maxDepth is the depth of a tree to which engines go; a tree that is deeper
 // is a list.
@@ -84,12 +92,18 @@ const rowsAtOnce = 16
 
 // Predict returns the forest's value for a row of Columns numbers.
 func (e *Engine) Predict(row []float32) float64 {
-	if e.kernel == plain {
+	row = row[:e.forest.Columns]
+	switch e.kernel {
+	case plain:
 		return e.forest.Predict(row)
+	case avx512:
+		var codes [maxPlaces + 1]uint8
+		e.inOrder.search.encode512(codes[:], 1, row)
+		return e.forest.Base + float64(e.inOrder.sumRow512(&codes))
 	}
 	var codes [1][walkPlaces]uint32
 	var sum [1]float32
-	encode(e.quantiser, codes[0][:], 1, codeScale, row[:e.forest.Columns])
+	e.quantiser.encode(&codes[0], row)
 	e.walker.add(codes[:], sum[:])
 	return e.forest.Base + float64(sum[0])
 }
@@ -113,23 +127,70 @@ func (e *Engine) PredictParallel(dst []float64, x Matrix, threads int) {
 
 // predict predicts rows that stand one after the other in data.
 func (e *Engine) predict(dst []float64, data []float32) {
-	if e.kernel == plain {
+	switch e.kernel {
+	case plain:
 		for i := range dst {
 			dst[i] = e.forest.Predict(data[i*e.forest.Columns:])
 		}
-		return
+	case avx2, avx512:
+		e.predictBlocks(dst, data)
+	default:
+		e.predictByWalks(dst, data)
 	}
+}
+
+// predictByWalks is predict of the portable kernel.
+func (e *Engine) predictByWalks(dst []float64, data []float32) {
 	var codes [rowsAtOnce][walkPlaces]uint32
 	for len(dst) > 0 {
 		n := min(len(dst), rowsAtOnce)
 		var sums [rowsAtOnce]float32
 		for r := range n {
-			encode(e.quantiser, codes[r][:], 1, codeScale, data[r*e.forest.Columns:(r+1)*e.forest.Columns])
+			e.quantiser.encode(&codes[r], data[r*e.forest.Columns:(r+1)*e.forest.Columns])
 		}
 		e.walker.add(codes[:n], sums[:n])
 		for r := range n {
 			dst[r] = e.forest.Base + float64(sums[r])
 		}
 		dst, data = dst[n:], data[n*e.forest.Columns:]
+	}
+}
+
+// fewRows is from how many rows on a block is faster than one after the
+// other.
+func (e *Engine) fewRows() int {
+	if e.kernel == avx512 {
+		return 40
+	}
+	return 32
+}
+
+// predictBlocks is predict of the kernels with vectors.
+func (e *Engine) predictBlocks(dst []float64, data []float32) {
+	var block codeBlock
+	columns := e.forest.Columns
+	for len(dst) >= e.fewRows() {
+		n := min(len(dst), blockRows)
+		var sums [blockRows]float32
+		for r := range n {
+			codes := unsafe.Slice(&block[0][r], len(block)*blockRows-r)
+			if row := data[r*columns : (r+1)*columns]; e.kernel == avx512 {
+				e.inOrder.search.encode512(codes, blockRows, row)
+			} else {
+				e.inOrder.search.encode256(codes, blockRows, row)
+			}
+		}
+		if e.kernel == avx512 {
+			e.inOrder.addRows512(&block, n, &sums)
+		} else {
+			e.inOrder.addRows256(&block, &sums)
+		}
+		for r := range n {
+			dst[r] = e.forest.Base + float64(sums[r])
+		}
+		dst, data = dst[n:], data[n*columns:]
+	}
+	for r := range dst {
+		dst[r] = e.Predict(data[r*columns : (r+1)*columns])
 	}
 }

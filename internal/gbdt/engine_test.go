@@ -108,7 +108,7 @@ func drawRows(f *Forest, random *splitmix, rows int) Matrix {
 // floats can be.
 func TestEnginesGiveTheBitsOfThePlainWalk(t *testing.T) {
 	for _, k := range kernels() {
-		t.Run(k.name, func(t *testing.T) {
+		t.Run(string(k), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				f := drawForest(t)
 				if err := f.Check(); err != nil {
@@ -145,7 +145,7 @@ func TestEngineCopiesNoNodesWithoutEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := NewEngine(f)
-	if e.Name() != plain.name {
+	if e.Name() != string(plain) {
 		t.Errorf("engine is %s", e.Name())
 	}
 	if got, want := e.Predict([]float32{50}), f.Predict([]float32{50}); got != want {
@@ -174,10 +174,10 @@ func TestEngineAllocatesNothing(t *testing.T) {
 	for _, k := range kernels() {
 		e := newEngine(f, k)
 		if n := testing.AllocsPerRun(100, func() { e.Predict(x.Row(0)) }); n != 0 {
-			t.Errorf("%s: %g allocations for a row", k.name, n)
+			t.Errorf("%s: %g allocations for a row", string(k), n)
 		}
 		if n := testing.AllocsPerRun(100, func() { e.PredictRows(dst, x) }); n != 0 {
-			t.Errorf("%s: %g allocations for 100 rows", k.name, n)
+			t.Errorf("%s: %g allocations for 100 rows", string(k), n)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func BenchmarkEngine(b *testing.B) {
 		for _, k := range append(kernels(), plain) {
 			e := newEngine(f, k)
 			for _, rows := range []int{1, 100, 20_000} {
-				b.Run(fmt.Sprintf("trees=%d/leaves=%d/rows=%d/engine=%s", forest.trees, forest.leaves, rows, k.name), func(b *testing.B) {
+				b.Run(fmt.Sprintf("trees=%d/leaves=%d/rows=%d/engine=%s", forest.trees, forest.leaves, rows, string(k)), func(b *testing.B) {
 					at := 0
 					for b.Loop() {
 						if at+rows > x.Rows {

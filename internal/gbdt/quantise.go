@@ -3,6 +3,7 @@ package gbdt
 import (
 	"math"
 	"slices"
+	"unsafe"
 )
 
 // A quantiser turns a row into codes: small whole numbers that compare with
@@ -15,11 +16,11 @@ import (
 // with the highest. So a node need not ask whether its value is known.
 type quantiser struct {
 	quads  []quad
-	keys   []int32     // thresholds as ordered keys, ascending by column, padded with noKey
+	keys   []int64     // thresholds as ordered keys, ascending, by quad, padded with noKey
 	places int         // of codes; code number places is written and never read
 	counts []int       // by place: thresholds of its column
 	ranks  [][]float32 // by column of the rows: its distinct thresholds, ascending
-	left   []int32     // by column of the rows: its place where unknown goes left, or places
+	left   []int32     // by column of the rows: its place where unknown goes left, or -1
 	right  []int32     // likewise where unknown goes right
 }
 
@@ -27,10 +28,9 @@ type quantiser struct {
 // searches run at once to hide each other's wait for memory.
 type quad struct {
 	source      [4]int32 // column of the rows
-	first       [4]int32 // where its keys begin
-	count       [4]int32 // how many are thresholds
 	left, right [4]int32 // places
-	half        int32    // half of the number of padded keys and one
+	first       int      // where the keys of the four begin, which alternate
+	half        int      // half of the number of a column's padded keys and one
 }
 
 const (
@@ -86,32 +86,26 @@ func (q *quantiser) add(columns []int) {
 	for size <= most {
 		size *= 2
 	}
-	none := int32(q.places)
-	d := quad{half: int32(size / 2), left: [4]int32{none, none, none, none}, right: [4]int32{none, none, none, none}}
-	for k := range d.source {
-		d.first[k] = int32(len(q.keys))
-		var ranks []float32
-		if k < len(columns) {
-			c := columns[k]
-			ranks = q.ranks[c]
-			d.source[k] = int32(c)
-			d.count[k] = int32(len(ranks))
-			if q.left[c] >= 0 {
-				d.left[k] = q.left[c]
-			}
-			if q.right[c] >= 0 {
-				d.right[k] = q.right[c]
-			}
-		}
-		for _, t := range ranks {
-			key, _ := orderedKey(t)
-			q.keys = append(q.keys, key)
-		}
-		for range size - 1 - len(ranks) {
-			q.keys = append(q.keys, noKey)
+	none := q.place(-1)
+	d := quad{half: size / 2, first: len(q.keys), left: [4]int32{none, none, none, none}, right: [4]int32{none, none, none, none}}
+	keys := slices.Repeat([]int64{noKey}, 4*(size-1))
+	for k, c := range columns {
+		d.source[k] = int32(c)
+		d.left[k], d.right[k] = q.place(q.left[c]), q.place(q.right[c])
+		for i, t := range q.ranks[c] {
+			keys[4*i+k], _ = orderedKey(t)
 		}
 	}
+	q.keys = append(q.keys, keys...)
 	q.quads = append(q.quads, d)
+}
+
+// place returns the place that is written for one that may be none, -1.
+func (q *quantiser) place(of int32) int32 {
+	if of < 0 {
+		return int32(q.places)
+	}
+	return of
 }
 
 // rank returns the place and the code of a node: a row goes right where its
@@ -136,40 +130,49 @@ func (q *quantiser) mostCodes() int {
 
 // orderedKey returns a number that orders floats as < does, 0 and -0 alike,
 // and the unknown last; and all ones where x is unknown, else 0.
-func orderedKey(x float32) (key, unknown int32) {
+func orderedKey(x float32) (key int64, unknown uint32) {
 	b := int32(math.Float32bits(x + 0)) // -0 + 0 is 0
-	key = b ^ int32(uint32(b>>31)>>1)
-	unknown = (0x7f800000 - b&0x7fffffff) >> 31
-	return key&^unknown | unknownKey&unknown, unknown
+	k := b ^ int32(uint32(b>>31)>>1)
+	u := (0x7f800000 - b&0x7fffffff) >> 31
+	return int64(k&^u | unknownKey&u), uint32(u)
 }
 
-// encode writes the codes of a row, times scale, to dst: that of place p to
-// dst[p*stride]. dst has room for one place more than the quantiser has.
-func encode[T uint8 | uint32](q *quantiser, dst []T, stride int, scale T, row []float32) {
-	keys := q.keys
+// encode writes the codes of a row, times codeScale, to dst: that of place p
+// to dst[p].
+func (q *quantiser) encode(dst *[walkPlaces]uint32, row []float32) {
+	keys := unsafe.Pointer(unsafe.SliceData(q.keys))
 	for i := range q.quads {
 		d := &q.quads[i]
 		k0, u0 := orderedKey(row[d.source[0]])
 		k1, u1 := orderedKey(row[d.source[1]])
 		k2, u2 := orderedKey(row[d.source[2]])
 		k3, u3 := orderedKey(row[d.source[3]])
-		p0, p1, p2, p3 := int(d.first[0]), int(d.first[1]), int(d.first[2]), int(d.first[3])
-		for half := int(d.half); half > 0; half >>= 1 {
-			// Where the key in the middle is at most the value's, half of
-			// the keys are passed over.
-			p0 += half & int((int64(keys[p0+half-1])-int64(k0)-1)>>63)
-			p1 += half & int((int64(keys[p1+half-1])-int64(k1)-1)>>63)
-			p2 += half & int((int64(keys[p2+half-1])-int64(k2)-1)>>63)
-			p3 += half & int((int64(keys[p3+half-1])-int64(k3)-1)>>63)
-		}
-		c0, c1, c2, c3 := int32(p0)-d.first[0], int32(p1)-d.first[1], int32(p2)-d.first[2], int32(p3)-d.first[3]
-		dst[int(d.right[0])*stride] = T(c0) * scale
-		dst[int(d.right[1])*stride] = T(c1) * scale
-		dst[int(d.right[2])*stride] = T(c2) * scale
-		dst[int(d.right[3])*stride] = T(c3) * scale
-		dst[int(d.left[0])*stride] = T(c0&^u0) * scale
-		dst[int(d.left[1])*stride] = T(c1&^u1) * scale
-		dst[int(d.left[2])*stride] = T(c2&^u2) * scale
-		dst[int(d.left[3])*stride] = T(c3&^u3) * scale
+		c0, c1, c2, c3 := searchKeys(unsafe.Add(keys, 8*uintptr(d.first)), d.half, k0, k1, k2, k3)
+		dst[uint8(d.right[0])] = c0 * codeScale
+		dst[uint8(d.right[1])] = c1 * codeScale
+		dst[uint8(d.right[2])] = c2 * codeScale
+		dst[uint8(d.right[3])] = c3 * codeScale
+		dst[uint8(d.left[0])] = c0 &^ u0 * codeScale
+		dst[uint8(d.left[1])] = c1 &^ u1 * codeScale
+		dst[uint8(d.left[2])] = c2 &^ u2 * codeScale
+		dst[uint8(d.left[3])] = c3 &^ u3 * codeScale
 	}
+}
+
+// searchKeys returns how many keys of each of four columns are at most the
+// column's k; the columns' keys alternate, 2*half-1 of each.
+//
+//go:noinline
+func searchKeys(keys unsafe.Pointer, half int, k0, k1, k2, k3 int64) (c0, c1, c2, c3 uint32) {
+	var p0, p1, p2, p3 int
+	for ; half > 0; half >>= 1 {
+		// Where the key in the middle is at most the value's, half of the
+		// keys are passed over.
+		middle := unsafe.Add(keys, 32*(half-1))
+		p0 += half &^ int((k0-*(*int64)(unsafe.Add(middle, 32*p0)))>>63)
+		p1 += half &^ int((k1-*(*int64)(unsafe.Add(middle, 32*p1+8)))>>63)
+		p2 += half &^ int((k2-*(*int64)(unsafe.Add(middle, 32*p2+16)))>>63)
+		p3 += half &^ int((k3-*(*int64)(unsafe.Add(middle, 32*p3+24)))>>63)
+	}
+	return uint32(p0), uint32(p1), uint32(p2), uint32(p3)
 }

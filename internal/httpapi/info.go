@@ -38,6 +38,7 @@ type ModelInfo struct {
 	ModelVersion string           `json:"model_version" doc:"Version of the running model."`
 	SHA256       string           `json:"sha256" doc:"SHA-256 of the model's bundle, hexadecimal."`
 	ModelType    string           `json:"model_type" doc:"Kind of model."`
+	Engine       string           `json:"engine" doc:"How this replica predicts, as its processor allows: avx512, avx2, portable or plain. All give the same prices."`
 	Created      time.Time        `json:"created" doc:"When the model was trained."`
 	Program      string           `json:"program" doc:"Program that trained it."`
 	Sales        int              `json:"sales" doc:"How many sales it was trained on."`
@@ -62,6 +63,7 @@ func (a *API) modelInfo(x *exchange, r *http.Request) error {
 		ModelVersion: m.Manifest.Version,
 		SHA256:       m.Digest,
 		ModelType:    m.Type,
+		Engine:       m.Engine,
 		Created:      m.Manifest.Created.UTC(),
 		Program:      m.Manifest.Program,
 		Sales:        m.Manifest.Sales,

@@ -90,7 +90,7 @@ func (m *Model) Prices(dst []float64, houses []house.House, table *demographics.
 
 // rowsAtOnce is how many rows are made before their prices are computed: as
 // many as the forest's engine takes at once.
-const rowsAtOnce = 64
+const rowsAtOnce = 128
 
 // pricesOfMany is Prices with room for more rows than one on its stack.
 func (m *Model) pricesOfMany(dst []float64, houses []house.House, table *demographics.Table) []float64 {

@@ -37,6 +37,7 @@ type Model struct {
 	// known, so that what it is asked cannot be compared.
 	Reference *model.Reference
 	Type      string
+	Engine    string    // how it predicts: see [gbdt.Engine.Name]
 	Features  []string  // names of the columns, in order
 	Since     time.Time // when it began to run; set by Add
 	// Release gives back what the model holds, once the last call that uses
@@ -54,6 +55,7 @@ func FromBundle(b *bundle.Bundle) Model {
 		Digest:             b.Digest,
 		Reference:          b.Model.Reference,
 		Type:               model.Type,
+		Engine:             b.Model.Engine(),
 		Features:           b.Model.FeatureNames(),
 		Release:            b.Close,
 	}
