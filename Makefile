@@ -9,6 +9,7 @@ GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.10
 TEMPL       := github.com/a-h/templ/cmd/templ@v0.3.1100
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 COMMIT      := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+VERSION     := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' internal/buildinfo/*.go)
 DATA        ?= ../shared/data
 FUZZTIME    ?= 30s
 
@@ -112,6 +113,20 @@ release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
 	done
 	cd dist && sha256sum housing-*-* sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
 	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
+
+.PHONY: program
+program: ## build dist/housing-linux-amd64 as a release has it, and the image
+	GOOS=linux GOARCH=amd64 $(RELEASE) -o dist/housing-linux-amd64 ./cmd/housing
+
+.PHONY: images
+images: ## build the image housing-api:VERSION for this machine (needs Docker)
+	docker build --build-arg COMMIT=$(COMMIT) --build-arg VERSION=$(VERSION) -t housing-api:$(VERSION) .
+
+# Takes 10 minutes and a machine with nothing else to do. NGINX_IMAGE and the
+# like name other images than deploy/compose/.env does.
+.PHONY: e2e-compose
+e2e-compose: ## build the image, bring deploy/compose up and break it part by part under load (needs Docker)
+	E2E=compose go test -v -timeout 60m -count 1 -run 'Image|Compose|Secrets' ./test/deploy
 
 .PHONY: reproducible
 reproducible: ## build the same source in two folders, from nothing, and compare the bytes

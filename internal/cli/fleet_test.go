@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"housing/deploy/nginx/nginxtest"
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
 	"housing/internal/gbdt"
@@ -77,52 +78,14 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// startNginx starts nginx before services. It asks another where one cannot
-// be reached, also for a POST, and hands on who asks.
+// startNginx starts nginx, as we ship it, before services.
 func startNginx(t testing.TB, services []*process) (base string) {
 	t.Helper()
-	dir, address := t.TempDir(), freePort(t)
-	var upstream strings.Builder
+	var replicas []string
 	for _, s := range services {
-		fmt.Fprintf(&upstream, "    server %s max_fails=1 fail_timeout=1s;\n", strings.TrimPrefix(s.base, "http://"))
+		replicas = append(replicas, strings.TrimPrefix(s.base, "http://"))
 	}
-	config := filepath.Join(dir, "nginx.conf")
-	err := os.WriteFile(config, []byte(`
-daemon off;
-master_process off;
-pid `+dir+`/pid;
-error_log stderr warn;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  client_body_temp_path `+dir+`/body;
-  proxy_temp_path `+dir+`/proxy;
-  fastcgi_temp_path `+dir+`/fastcgi;
-  uwsgi_temp_path `+dir+`/uwsgi;
-  scgi_temp_path `+dir+`/scgi;
-  upstream housing {
-`+upstream.String()+`    keepalive 64;
-  }
-  server {
-    listen `+address+`;
-    location / {
-      proxy_pass http://housing;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Request-ID $request_id;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_next_upstream error timeout non_idempotent;
-      proxy_next_upstream_tries 3;
-      proxy_connect_timeout 2s;
-    }
-  }
-}
-`), 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	startServer(t, "http://"+address+"/livez", "nginx", "-c", config, "-e", "stderr")
-	return "http://" + address
+	return "http://" + nginxtest.Start(t, nginxtest.Options{Replicas: replicas}).Address
 }
 
 // startPrometheus starts a Prometheus that scrapes services twice a second,

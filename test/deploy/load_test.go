@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type Load struct {
 	// Fresh is the share of requests, in percent, that come on a new connection.
 	Fresh int
 	Body  string // "" is oneHouse
+	TLS   *tls.Config
 }
 
 // Report is what became of the requests of a Load.
@@ -63,8 +65,8 @@ func (l Load) Start(t *testing.T) (stop func() *Report) {
 		l.Body = oneHouse
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	kept := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxUnderWay, IdleConnTimeout: 20 * time.Second}, Timeout: 30 * time.Second}
-	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	kept := &http.Client{Transport: &http.Transport{TLSClientConfig: l.TLS, MaxIdleConnsPerHost: maxUnderWay, IdleConnTimeout: 20 * time.Second}, Timeout: 30 * time.Second}
+	fresh := &http.Client{Transport: &http.Transport{TLSClientConfig: l.TLS, DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	report := &Report{Versions: map[string]int{}}
 	var lock sync.Mutex
 	var group sync.WaitGroup
