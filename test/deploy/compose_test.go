@@ -173,6 +173,7 @@ func TestCompose(t *testing.T) {
 	}
 	t.Logf("all of %v are healthy after %.0f s", services, time.Since(began).Seconds())
 
+	asTheGuideSays(t)
 	token := docker(t, "exec", containerOf(t, "api1"), "/housing", "token", "--sub", "e2e")
 	load := Load{URL: "https://127.0.0.1:8443", Token: token, Rate: 300, TLS: trusted(t), Fresh: 5}
 	began = time.Now()
@@ -230,6 +231,27 @@ func TestCompose(t *testing.T) {
 	}
 	if slices.Contains(services, "prometheus") {
 		checkTargets(t)
+	}
+}
+
+// asTheGuideSays runs the command of docs/deploy.md that asks the system.
+func asTheGuideSays(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(text), "```sh\ntoken=")
+	block, _, _ = strings.Cut(block, "```")
+	if !found {
+		t.Fatal("docs/deploy.md has no block that begins with token=")
+	}
+	block = "token=" + block
+	if _, err := try("", "docker", "compose", "version"); err != nil {
+		block = strings.ReplaceAll(block, "docker compose", "docker-compose")
+	}
+	if out := command(t, composeDir, "sh", "-c", block); !strings.Contains(out, `"model_version"`) {
+		t.Errorf("the guide's command answers %s", out)
 	}
 }
 
@@ -304,6 +326,9 @@ func TestComposeNamesThisVersion(t *testing.T) {
 // nobody else on the machine can read it.
 func TestSecretsAreMadeOnce(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
 	dir := t.TempDir()
