@@ -63,6 +63,18 @@ fleet: ## let the guard of three replicas roll out three bad models and a good o
 e2e-kubernetes: ## bring deploy/kubernetes up on the cluster of KUBECONFIG, load it and break it (docs/kubernetes.md#tests)
 	E2E=kubernetes go test -v -timeout 120m -count 1 -run TestKubernetes ./test/deploy
 
+.PHONY: journal
+journal: ## back up, verify and restore a journal of 20 million rows; memory has a bound (needs 20 GB of disk, takes half an hour)
+	BACKUP=long go test -v -timeout 90m -count 1 -run TestALongJournal ./internal/cli
+
+.PHONY: kills
+kills: ## kill backup create and restore with kill -9 at twenty random moments each
+	BACKUP=long go test -v -timeout 15m -count 1 -run TestKilledAtAnyMoment ./internal/cli
+
+.PHONY: recovery
+recovery: ## run the procedures of docs/recovery.md, and lose everything under 300 requests a second
+	RECOVERY=long go test -v -timeout 30m -count 1 -run 'TestEverythingIsLost|TestRecovery' ./internal/cli
+
 # As many at once as there are processors, each with one worker.
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME

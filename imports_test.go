@@ -17,6 +17,7 @@ var rooms = []struct{ name, job string }{
 	{"follow", "reads again what may change: secrets, certificates"},
 	{"batch", "values a file of houses"},
 	{"report", "the evaluation report"},
+	{"backup", "copies of what must not be lost, and their way back"},
 	{"rollout", "the traffic plan"},
 	{"journal", "what was predicted and what it then sold for"},
 	{"valuer", "the models that are running"},

@@ -43,6 +43,17 @@ func (b *progress) add(n int) {
 	b.show(func() { _ = b.bar.Set64(min(b.seen, b.total)) })
 }
 
+// to moves the bar to done of total steps.
+func (b *progress) to(done, total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen, b.total = done, total
+	b.show(func() {
+		b.bar.ChangeMax64(max(total, 1))
+		_ = b.bar.Set64(min(done, total))
+	})
+}
+
 // describe changes what is said beside the bar.
 func (b *progress) describe(s string) {
 	b.mu.Lock()

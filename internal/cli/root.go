@@ -32,6 +32,8 @@ type commands struct {
 	Model        modelCommand        `cmd:"" help:"Models in a registry: list, show, push, pull, verify, compare."`
 	Rollout      rolloutCommand      `cmd:"" help:"Which version answers which request."`
 	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
+	Backup       backupCommand       `cmd:"" help:"Back up what must not be lost, and restore it."`
+	Config       configCommand       `cmd:"" help:"Traffic plan, aliases and settings as one file."`
 	Token        tokenCommand        `cmd:"" help:"Sign a token for testing."`
 	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`

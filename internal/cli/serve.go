@@ -81,6 +81,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err := models.start(p.ctx); err != nil {
 		return err
 	}
+	backups := c.watchBackups(p.ctx, named, log)
+	defer backups.stop()
 	access, err := c.openAuth(files, named, log)
 	if err != nil {
 		return err
@@ -97,7 +99,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	server.API = httpapi.New(httpapi.Options{
 		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log, LogLevel: level, Tracer: traced.tracer,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
-		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies, traced.dependencies),
+		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies, backups.dependencies, traced.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
 		Journal: kept.noted(),
 		Auth:    access.verifier, UserKey: userKey(c.UserIDKey),

@@ -18,6 +18,7 @@ type Serve struct {
 	Access
 	Registry
 	Traces
+	Backups
 	DefaultModelVersion string  `setting:"" placeholder:"VERSION" help:"Version to serve. Default: the primary of the traffic plan, else the one created last."`
 	ModelPoll           Period  `setting:"" default:"4s" placeholder:"TIME" help:"How often the registry is asked for another traffic plan. Default: 4s."`
 	ModelProbation      Period  `setting:"" default:"5m" placeholder:"TIME" help:"How long the primary before stays loaded, to answer where the new one fails. Default: 5m."`

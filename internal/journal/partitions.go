@@ -12,8 +12,8 @@ import (
 	"housing/internal/telemetry"
 )
 
-// partitionLock is the advisory lock of whoever makes or drops partitions.
-const partitionLock = 0x686f7573_6a726e6c // "housjrnl"
+// PartitionLock is the advisory lock of whoever makes or drops partitions.
+const PartitionLock = 0x686f7573_6a726e6c // "housjrnl"
 
 // Bounds of the work on partitions.
 const (
@@ -42,6 +42,13 @@ const partitionLayout = "predictions_2006_01"
 func (m month) table() string { return m.begin().Format(partitionLayout) }
 
 func (m month) bound() string { return m.begin().Format("2006-01-02 15:04:05Z") }
+
+// PartitionOf returns the partition of predictions that a moment falls into,
+// and its bounds as they stand in SQL.
+func PartitionOf(moment time.Time) (table, from, to string) {
+	m := monthOf(moment)
+	return m.table(), m.bound(), (m + 1).bound()
+}
 
 // months is what is known of the partitions that there are.
 type months struct {
@@ -115,7 +122,7 @@ func (j *Journal) withPartitions(ctx context.Context, change func(tx pgx.Tx, the
 			return err
 		}
 		var moment time.Time
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(partitionLock)); err != nil {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(PartitionLock)); err != nil {
 			return fmt.Errorf("wait for who sees to the partitions: %w", err)
 		}
 		if err := tx.QueryRow(ctx, "SELECT now()").Scan(&moment); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 )
@@ -64,6 +65,16 @@ func Open(ctx context.Context, location string) (Store, error) {
 		return openGS(ctx, at)
 	}
 	return OpenFolder(at.path)
+}
+
+// MakeFolder makes the folder of a location where it is a folder and there is
+// none yet.
+func MakeFolder(location string, mode os.FileMode) error {
+	at, err := parseLocation(location)
+	if err != nil || at.scheme != "" {
+		return err
+	}
+	return os.MkdirAll(at.path, mode)
 }
 
 // CheckKey returns an error unless key can name an object.

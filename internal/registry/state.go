@@ -254,6 +254,21 @@ func (r *Registry) SetAlias(ctx context.Context, state State, name, version stri
 	return r.change(ctx, aliasesName, state.tags[aliasesName], document{current, state.AliasHistory}, c)
 }
 
+// SetAliases replaces all aliases, a JSON object of versions by name, none of
+// which need be there. The error is [ErrConflict] where the aliases are no
+// longer those of state.
+func (r *Registry) SetAliases(ctx context.Context, state State, aliases jsontext.Value, c Change) error {
+	if _, err := parseAliases(aliases); err != nil {
+		return fmt.Errorf("aliases: %w", err)
+	}
+	before, err := json.Marshal(state.Aliases, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	c.From, c.To = before, aliases
+	return r.change(ctx, aliasesName, state.tags[aliasesName], document{aliases, state.AliasHistory}, c)
+}
+
 // change writes a document with one more line of history where the object
 // still has the tag.
 func (r *Registry) change(ctx context.Context, name, tag string, d document, c Change) error {

@@ -54,6 +54,8 @@ const (
 	httpRequests       = "http_requests_total"
 	httpDuration       = "http_request_duration_seconds"
 	httpInFlight       = "http_requests_in_flight"
+	backupCompleted    = "backup_last_completed_timestamp_seconds"
+	backupVerified     = "backup_last_verified_timestamp_seconds"
 	connRefused        = "http_connections_refused_total"
 	workers            = "prediction_workers"
 	workersBusy        = "prediction_workers_busy"
@@ -122,6 +124,8 @@ var table = []Spec{
 	{Name: journalWritten, Type: Counter, Help: "Valued houses that were brought to PostgreSQL; after a restart those of the process before too."},
 	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped), refused (by PostgreSQL) or lost (in memory at the end)."},
 	{Name: journalWaiting, Type: Gauge, asked: true, Help: "Valued houses that wait to be brought to PostgreSQL."},
+	{Name: backupCompleted, Type: Gauge, Help: "When the newest backup in BACKUP_DIR was made, as seconds since 1970; 0 where there is none."},
+	{Name: backupVerified, Type: Gauge, Help: "When the newest backup was made that was verified since, and is good, as seconds since 1970; 0 where there is none."},
 	{Name: connRefused, Type: Counter, Help: "Connections that were closed at once, as too many were open."},
 	{Name: httpRequests, Type: Counter, Labels: []string{"method", "route", "status"}, Help: "HTTP requests that were answered."},
 	{Name: httpDuration, Type: Histogram, Labels: []string{"method", "route"}, Buckets: requestSecond, Help: "Time from the end of the request's header to the end of the answer."},
@@ -168,6 +172,8 @@ type Metrics struct {
 	httpRequests        *prometheus.CounterVec
 	authFailures        *prometheus.CounterVec
 	fileReloads         *prometheus.CounterVec
+	backupCompleted     *prometheus.GaugeVec
+	backupVerified      *prometheus.GaugeVec
 	httpDuration        *prometheus.HistogramVec
 	journalRecorded     prometheus.Counter
 	journalWritten      prometheus.Counter
@@ -228,6 +234,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		httpRequests:        counter(httpRequests),
 		authFailures:        counter(authFailures),
 		fileReloads:         counter(fileReloads),
+		backupCompleted:     gauge(backupCompleted),
+		backupVerified:      gauge(backupVerified),
 		httpDuration:        histogram(httpDuration),
 		journalRecorded:     counter(journalRecorded).WithLabelValues(),
 		journalWritten:      counter(journalWritten).WithLabelValues(),
@@ -370,6 +378,19 @@ type Cache struct{ Hit, Miss, Refused, Error prometheus.Counter }
 func (m *Metrics) Cache(name string) Cache {
 	result := func(result string) prometheus.Counter { return m.cacheRequests.WithLabelValues(name, result) }
 	return Cache{Hit: result("hit"), Miss: result("miss"), Refused: result("refused"), Error: result("error")}
+}
+
+// SetBackups shows of when the last backups are. Before it is called there is
+// no such metric, as where no backups are to be seen.
+func (m *Metrics) SetBackups(completed, verified time.Time) {
+	seconds := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return float64(t.Unix())
+	}
+	m.backupCompleted.WithLabelValues().Set(seconds(completed))
+	m.backupVerified.WithLabelValues().Set(seconds(verified))
 }
 
 // RateLimited returns the count of requests that a limiter refused.

@@ -23,6 +23,7 @@ func TestEveryMetricOfTheTableIsMade(t *testing.T) {
 	m.SetModels(map[string]string{"kc-1": "ab"})
 	m.SetDemographics("model", "cd")
 	m.DependencyUp("postgresql").Set(1)
+	m.SetBackups(time.Unix(1_700_000_000, 0), time.Time{})
 	m.Cache("prices_memory")
 	m.RateLimited("local")
 	m.AuthFailures("expired").Inc()

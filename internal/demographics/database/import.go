@@ -65,61 +65,74 @@ func Import(ctx context.Context, pool *pgxpool.Pool, table *demographics.Table, 
 		return Diff{}, fmt.Errorf("import demographics: the reason has %d bytes, more than %d", len(o.Why), maxWhy)
 	}
 	var diff Diff
-	var was, is state
 	var access pgx.TxAccessMode // the server's own: one that was made read-only stays so
 	if o.DryRun {
 		access = pgx.ReadOnly
 	}
-	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: access}, func(tx pgx.Tx) error {
-		if !o.DryRun {
-			// Others may read meanwhile, but not import.
-			if _, err := tx.Exec(ctx, "LOCK TABLE zipcode_demographics IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-				return err
-			}
-		}
-		there, err := exists(ctx, tx)
-		if err != nil {
-			return err
-		}
-		var before *demographics.Table
-		if there {
-			if before, err = readTable(ctx, tx); err != nil {
-				return err
-			}
-		}
-		diff = Compare(before, table)
-		share := diff.share()
-		if rows, left := diff.sizes(); !o.Force && (share > o.MaxChange || halved(rows, left)) {
-			return &TooManyChangesError{diff, share, o.MaxChange}
-		}
-		if o.DryRun || diff.Empty() {
-			return nil
-		}
-		if err := stage(ctx, tx, table); err != nil {
-			return err
-		}
-		was, is = stateOf(before), stateOf(table)
-		var id int64
-		if err := tx.QueryRow(ctx, `INSERT INTO demographics_imports
-			(imported_by, file_name, sha256, digest_before, digest, row_count, added, changed, removed, why)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-			o.By, o.FileName, o.SHA256, was.SHA256, is.SHA256, is.Areas, len(diff.Added), len(diff.Changed), len(diff.Removed), o.Why).Scan(&id); err != nil {
-			return err
-		}
-		if err := recordChanges(ctx, tx, id); err != nil {
-			return err
-		}
-		return swap(ctx, tx)
+	tell := func() {}
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: access}, func(tx pgx.Tx) (err error) {
+		diff, tell, err = Replace(ctx, tx, table, o)
+		return err
 	})
 	var refused *TooManyChangesError
 	if err != nil && !errors.As(err, &refused) {
 		return Diff{}, fmt.Errorf("import demographics: %w", err)
 	}
-	if o.Audit != nil && is.Areas > 0 && err == nil {
-		telemetry.Audit(o.Audit, telemetry.Change{Who: o.By, What: "import demographics from " + o.FileName, Why: o.Why,
-			Where: "PostgreSQL, zipcode_demographics", Before: was, After: is})
+	if err == nil {
+		tell()
 	}
 	return diff, err
+}
+
+// Replace is [Import] inside a transaction. Once that is committed, tell tells
+// the audit of it.
+func Replace(ctx context.Context, tx pgx.Tx, table *demographics.Table, o ImportOptions) (diff Diff, tell func(), err error) {
+	tell = func() {}
+	if !o.DryRun {
+		// Others may read meanwhile, but not import.
+		if _, err := tx.Exec(ctx, "LOCK TABLE zipcode_demographics IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+			return diff, tell, err
+		}
+	}
+	there, err := exists(ctx, tx)
+	if err != nil {
+		return diff, tell, err
+	}
+	var before *demographics.Table
+	if there {
+		if before, err = Read(ctx, tx); err != nil {
+			return diff, tell, err
+		}
+	}
+	diff = Compare(before, table)
+	share := diff.share()
+	if rows, left := diff.sizes(); !o.Force && (share > o.MaxChange || halved(rows, left)) {
+		return diff, tell, &TooManyChangesError{diff, share, o.MaxChange}
+	}
+	if o.DryRun || diff.Empty() {
+		return diff, tell, nil
+	}
+	if err := stage(ctx, tx, table); err != nil {
+		return diff, tell, err
+	}
+	was, is := stateOf(before), stateOf(table)
+	var id int64
+	if err := tx.QueryRow(ctx, `INSERT INTO demographics_imports
+		(imported_by, file_name, sha256, digest_before, digest, row_count, added, changed, removed, why)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+		o.By, o.FileName, o.SHA256, was.SHA256, is.SHA256, is.Areas, len(diff.Added), len(diff.Changed), len(diff.Removed), o.Why).Scan(&id); err != nil {
+		return diff, tell, err
+	}
+	if err := recordChanges(ctx, tx, id); err != nil {
+		return diff, tell, err
+	}
+	if o.Audit != nil {
+		tell = func() {
+			telemetry.Audit(o.Audit, telemetry.Change{Who: o.By, What: "import demographics from " + o.FileName, Why: o.Why,
+				Where: "PostgreSQL, zipcode_demographics", Before: was, After: is})
+		}
+	}
+	return diff, tell, swap(ctx, tx)
 }
 
 // stage copies the table into a temporary one of the same columns and

@@ -26,8 +26,8 @@ func (v Version) olderThan(other Version) bool {
 	return v.Import < other.Import || v.Import == other.Import && v.Changed.Before(other.Changed)
 }
 
-// querier is a connection or a transaction.
-type querier interface {
+// Querier is a connection or a transaction.
+type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
@@ -42,7 +42,7 @@ func columnNames() []string {
 }
 
 // exists says whether the database has been migrated.
-func exists(ctx context.Context, q querier) (there bool, err error) {
+func exists(ctx context.Context, q Querier) (there bool, err error) {
 	if err := q.QueryRow(ctx, "SELECT to_regclass('demographics_imports') IS NOT NULL").Scan(&there); err != nil {
 		return false, fmt.Errorf("read demographics: %w", err)
 	}
@@ -51,7 +51,7 @@ func exists(ctx context.Context, q querier) (there bool, err error) {
 
 // readVersion returns the version of the table; the zero version where there
 // is no table yet.
-func readVersion(ctx context.Context, q querier) (Version, error) {
+func readVersion(ctx context.Context, q Querier) (Version, error) {
 	const sql = `SELECT (SELECT coalesce(max(id), 0) FROM demographics_imports),
 		count(*), coalesce(max(updated_at), 'epoch') FROM zipcode_demographics`
 	there, err := exists(ctx, q)
@@ -66,8 +66,8 @@ func readVersion(ctx context.Context, q querier) (Version, error) {
 	return v, nil
 }
 
-// readTable returns the table, nil if it has no rows.
-func readTable(ctx context.Context, q querier) (*demographics.Table, error) {
+// Read returns the table, nil if it has no rows.
+func Read(ctx context.Context, q Querier) (*demographics.Table, error) {
 	rows, err := q.Query(ctx, "SELECT zipcode, "+strings.Join(columnNames(), ", ")+" FROM zipcode_demographics ORDER BY zipcode")
 	if err != nil {
 		return nil, fmt.Errorf("read demographics: %w", err)
@@ -110,7 +110,7 @@ func Load(ctx context.Context, pool *pgxpool.Pool) (table *demographics.Table, v
 		if version, err = readVersion(ctx, tx); err != nil || version.Rows == 0 {
 			return err
 		}
-		table, err = readTable(ctx, tx)
+		table, err = Read(ctx, tx)
 		return err
 	})
 	return table, version, err

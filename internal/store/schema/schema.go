@@ -19,6 +19,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Latest returns the number of the last migration of this program.
+func Latest() (number int64, err error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil || len(names) == 0 {
+		return 0, fmt.Errorf("list migrations: %d, %w", len(names), err)
+	}
+	return goose.NumericComponent(names[len(names)-1])
+}
+
 // Migrate brings the schema up to date. Any number of processes may call it
 // at once: one migrates, the others wait for it.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {

@@ -56,7 +56,7 @@ func programs(t testing.TB) string {
 func NewPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
 	p := newServer(t, settings)
-	p.must("initdb", "-D", p.data(), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
+	p.init()
 	p.Start()
 	t.Cleanup(p.Kill)
 	return p
@@ -132,6 +132,48 @@ func (p *Postgres) Login(user, password string) (url string) {
 func (p *Postgres) Cut(user string) {
 	p.t.Helper()
 	p.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + user + "'")
+}
+
+// Fresh puts an empty server in the place of this one, at the same address.
+func (p *Postgres) Fresh() {
+	p.t.Helper()
+	p.Kill()
+	if err := os.RemoveAll(p.data()); err != nil {
+		p.t.Fatal(err)
+	}
+	p.init()
+	p.Start()
+}
+
+func (p *Postgres) init() {
+	p.t.Helper()
+	p.must("initdb", "-D", p.data(), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
+}
+
+// Damage makes a page of a table such that the server cannot read it. The
+// server is killed and started for it, so that it has no copy in memory.
+func (p *Postgres) Damage(url, table string, page int64) {
+	p.t.Helper()
+	conn, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var path string
+	err = conn.QueryRow(context.Background(), "SELECT pg_relation_filepath($1)", table).Scan(&path)
+	if err = errors.Join(err, conn.Close(context.Background())); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Kill()
+	file, err := os.OpenFile(filepath.Join(p.data(), path), os.O_WRONLY, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const pageBytes = 8192
+	_, err = file.WriteAt(bytes.Repeat([]byte{0xa5}, pageBytes), page*pageBytes)
+	if err = errors.Join(err, file.Close()); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Start()
 }
 
 // ReadOnly makes the server refuse changes, or take them again.
