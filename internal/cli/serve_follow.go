@@ -38,6 +38,7 @@ func (f *followed) secret(variable string, now config.Secret, apply func(text st
 
 // add follows a source; the events are what its changes are told as.
 func (f *followed) add(variable, now string, source follow.Source, done, failed string) {
+	f.metrics.ShowFileReloads(strings.ToLower(variable))
 	report := func(err error) {
 		f.metrics.FileReload(strings.ToLower(variable), err)
 		if err != nil {

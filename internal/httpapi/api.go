@@ -88,6 +88,11 @@ func New(o Options) *API {
 		l := o.Limiter.Limit
 		a.limitPolicy = []string{fmt.Sprintf(`"default";q=%d;w=%d`, l.Requests, seconds(l.Period))}
 	}
+	if o.Auth != nil {
+		for _, reason := range auth.Reasons() {
+			o.Metrics.AuthFailures(string(reason)) // shown from the start
+		}
+	}
 	a.bodies.most = BodyBudget(o.MaxBodyBytes)
 	a.inFlight.most = int64(o.MaxInFlight)
 	a.routes = a.table()

@@ -22,8 +22,12 @@ type Journal struct {
 }
 
 // Journal returns the metrics of the journal, which says how many records
-// wait; each scrape asks it.
+// wait; each scrape asks it. What is lost is shown from the start, so that the
+// first loss is seen to come.
 func (m *Metrics) Journal(waiting func() int) Journal {
+	for _, why := range []Dropped{DroppedFull, DroppedExpired, DroppedClock, DroppedTorn, DroppedRefused, DroppedLost} {
+		m.journalDropped.WithLabelValues(string(why))
+	}
 	m.journalWaiting.ask(func() float64 { return float64(waiting()) })
 	return Journal{m.journalRecorded, m.journalWritten, m.journalDropped}
 }

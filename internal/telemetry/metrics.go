@@ -404,6 +404,13 @@ func (m *Metrics) AuthFailures(reason string) prometheus.Counter {
 	return m.authFailures.WithLabelValues(reason)
 }
 
+// ShowFileReloads shows the readings of a file from now on; file is a fixed
+// word.
+func (m *Metrics) ShowFileReloads(file string) {
+	m.fileReloads.WithLabelValues(file, "ok")
+	m.fileReloads.WithLabelValues(file, "failed")
+}
+
 // FileReload counts one reading of a file that changed; file is a fixed word.
 func (m *Metrics) FileReload(file string, err error) {
 	result := "ok"
