@@ -12,6 +12,7 @@ import (
 var rooms = []struct{ name, job string }{
 	{"cli", "one file a command"},
 	{"httpapi", "routes, JSON in and out, problem errors, OpenAPI"},
+	{"web", "the pages and their assets"},
 	{"auth", "who asks: bearer tokens"},
 	{"certificate", "the TLS certificate, loaded again when it changes"},
 	{"follow", "reads again what may change: secrets, certificates"},

@@ -58,6 +58,7 @@ type API struct {
 	bodies        budget            // memory of bodies that are arriving
 	inFlight      budget            // of requests
 	draining      atomic.Bool
+	errors        recentErrors
 	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
 	documents     func() (documents, error) // made when first asked for
@@ -95,7 +96,7 @@ func New(o Options) *API {
 	}
 	a.bodies.most = BodyBudget(o.MaxBodyBytes)
 	a.inFlight.most = int64(o.MaxInFlight)
-	a.routes = a.table()
+	a.routes = append(a.table(), a.pageRoutes()...)
 	a.documents = sync.OnceValues(a.document)
 	main := a.mux(func(r *route) bool { return !r.ops || !o.OwnOps })
 	a.handler = a.chain(main)
@@ -151,7 +152,7 @@ type route struct {
 	operation    // what the documents say of it
 }
 
-func (r *route) takesBody() bool { return r.body != nil || r.request != nil }
+func (r *route) takesBody() bool { return r.body != nil || r.request != nil || r.form }
 
 // mux returns the routes that are wanted.
 func (a *API) mux(wanted func(*route) bool) *http.ServeMux {

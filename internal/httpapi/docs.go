@@ -34,12 +34,7 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	header := x.Header()
-	header.Set("Content-Security-Policy", d.page.policy)
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("X-Frame-Options", "DENY")
-	header.Set("Cross-Origin-Opener-Policy", "same-origin")
-	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	setPageHeaders(x.Header(), d.page.policy)
 	x.answer(http.StatusOK, valueHTML, d.page.body)
 	return nil
 }
@@ -98,7 +93,7 @@ func (a *API) renderPage() (page, error) {
 	var tags []string
 	for i := range a.routes {
 		r := &a.routes[i]
-		if r.tag == "Documents" {
+		if r.page || r.tag == "Documents" {
 			continue
 		}
 		if len(tags) == 0 || tags[len(tags)-1] != r.tag {

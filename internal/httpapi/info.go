@@ -46,6 +46,7 @@ type ModelInfo struct {
 	Zipcodes     int              `json:"zipcodes" doc:"How many zipcodes there are demographics of."`
 	FeatureCount int              `json:"feature_count" doc:"How many features the model computes of a house."`
 	Features     []string         `json:"features" nullable:"false" doc:"Names of the features, in order."`
+	Importance   []float64        `json:"importance" nullable:"false" doc:"Of each feature: its share of what the trees gained by splits, of 1."`
 	Accuracy     []model.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that the model had not seen, by the way of splitting."`
 	Drift        *Drift           `json:"drift,omitempty" doc:"With drift=true: how what the model is asked differs from its training."`
 }
@@ -71,6 +72,7 @@ func (a *API) modelInfo(x *exchange, r *http.Request) error {
 		Zipcodes:     m.Demographics.Len(),
 		FeatureCount: len(m.Features),
 		Features:     m.Features,
+		Importance:   m.Manifest.Importance,
 		Accuracy:     m.Manifest.Accuracy,
 	}
 	if drift {

@@ -18,13 +18,12 @@ type Journal interface {
 	Arms(ctx context.Context, since time.Time) ([]journal.Arm, journal.Difference, error)
 }
 
-// note notes an answer in the journal, if there is one, and adds the ID to the
-// answer's JSON.
-func (a *API) note(w *workspace, x *exchange, r *http.Request, answer *valuer.Answer) {
+// note notes an answer in the journal under w.noted.ID, if there is one.
+func (a *API) note(w *workspace, x *exchange, r *http.Request, answer *valuer.Answer) (noted bool) {
 	p := &w.noted
 	*p = journal.Prediction{}
 	if a.Journal == nil {
-		return
+		return false
 	}
 	*p = journal.Prediction{Time: x.started, Version: answer.Version, Role: string(answer.Role), UserID: auth.UserHash(a.UserKey, x.user), Prices: answer.Prices}
 	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && ids[0] == x.id {
@@ -34,7 +33,7 @@ func (a *API) note(w *workspace, x *exchange, r *http.Request, answer *valuer.An
 	}
 	a.Journal.Record(p)
 	p.Prices = nil
-	w.out = appendPredictionID(w.out, p.ID)
+	return true
 }
 
 // appendPredictionID adds the ID of a prediction to the JSON of an answer.

@@ -86,6 +86,9 @@ func (a *API) describe() *huma.OpenAPI {
 	year := a.Now().UTC().Year()
 	for i := range a.routes {
 		r := &a.routes[i]
+		if r.page {
+			continue
+		}
 		op := &huma.Operation{
 			OperationID: r.id, Summary: r.summary, Description: r.description, Tags: []string{r.tag},
 			Parameters: []*huma.Param{{

@@ -57,12 +57,24 @@ func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error
 		}
 		return answer, err
 	}
-	return func(x *exchange, r *http.Request) error { return a.value(x, r, d, ask, appendAnswer) }
+	return func(x *exchange, r *http.Request) error { return a.value(x, r, d, ask, inJSON(appendAnswer)) }
 }
 
-// value answers a request with what ask says of the houses of its body, as
-// write has it in JSON.
-func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, write func(b []byte, answer *valuer.Answer, took time.Duration) []byte) error {
+// writer writes an answer.
+type writer struct {
+	media []string // shared header value
+	write func(b []byte, answer *valuer.Answer, took time.Duration) []byte
+	// name adds the ID by which the journal knows the answer.
+	name func(written []byte, id journal.ID) []byte
+}
+
+// inJSON writes an answer as the JSON object that write makes of it.
+func inJSON(write func(b []byte, answer *valuer.Answer, took time.Duration) []byte) writer {
+	return writer{valueJSON, write, appendPredictionID}
+}
+
+// value answers a request with what ask says of the houses of its body.
+func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, out writer) error {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	x.predict = true
@@ -75,10 +87,12 @@ func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, 
 	a.logPrediction(x, &w.answer, took)
 	_, span := a.Tracer.Step(r.Context(), telemetry.StepEncode)
 	defer span.End()
-	w.out = write(w.out[:0], &w.answer, took)
-	a.note(w, x, r, &w.answer)
+	w.out = out.write(w.out[:0], &w.answer, took)
+	if a.note(w, x, r, &w.answer) {
+		w.out = out.name(w.out, w.noted.ID)
+	}
 	x.Header()["X-Model-Version"] = []string{w.answer.Version}
-	x.answer(http.StatusOK, valueJSON, w.out)
+	x.answer(http.StatusOK, out.media, w.out)
 	if a.Traffic != nil {
 		a.Traffic.Aside(x.id, w.houses, &w.answer, &w.noted)
 	}

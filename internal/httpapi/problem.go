@@ -79,10 +79,13 @@ func (a *API) fail(x *exchange, err error) {
 	x.write(p)
 }
 
-// logFailure logs our own failures always, with their cause, and of those of a
+// logFailure remembers our own failures and logs them always, with their cause, and of those of a
 // prediction every other one too; only who is told to wait, or has gone, is
 // logged at most eventsPerSecond, as nothing else bounds how often they ask.
 func (a *API) logFailure(x *exchange, p *Problem, err error) {
+	if p.Status >= http.StatusInternalServerError {
+		a.errors.add(RecentError{Time: a.Now().UTC(), Route: x.route, Status: p.Status, Detail: p.Detail, RequestID: x.id})
+	}
 	event, level, cause := "http_error", slog.LevelError, err.Error()
 	switch {
 	case p.Status == http.StatusInternalServerError:
@@ -172,7 +175,12 @@ func (x *exchange) write(p *Problem) {
 	if err != nil { // only a mistake in the program
 		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500,"detail":""}`)
 	}
-	header := x.Header()
+	p.setHeaders(x.Header())
+	x.answer(p.Status, valueProblemJSON, body)
+}
+
+// setHeaders sets the headers that go with the problem.
+func (p *Problem) setHeaders(header http.Header) {
 	if p.retryAfter != "" {
 		header.Set("Retry-After", p.retryAfter)
 	}
@@ -184,7 +192,6 @@ func (x *exchange) write(p *Problem) {
 	}
 	// What net/http's own error answers set is not ours.
 	header.Del("Content-Length")
-	x.answer(p.Status, valueProblemJSON, body)
 }
 
 // errorType is the word for err in logs.

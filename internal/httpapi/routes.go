@@ -23,6 +23,8 @@ type operation struct {
 	answer                        reflect.Type // of a JSON answer; nil for others
 	answers                       []int        // other statuses that answer too
 	errors                        []int        // statuses of problems
+	page                          bool         // for people: the documents do not name it
+	form                          bool         // a page that takes a form
 }
 
 // headerDoc describes a header of a request, or a member of its query.
@@ -114,6 +116,11 @@ func (a *API) table() []route {
 			errors: append([]int{http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed,
 				http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, registryErrors...),
 		}},
+		{method: "GET", path: "/v1/errors", scope: auth.ModelsRead, handle: a.recentErrors, operation: operation{
+			id: "errors", tag: "Operation", summary: "Requests that failed lately",
+			description: "The latest errors of the replica that answers whose status was 500 or more.",
+			status:      200, media: mediaJSON, answer: reflect.TypeFor[RecentErrors](),
+		}},
 		{method: "GET", path: healthPath, handle: a.health, operation: operation{
 			id: "health", tag: "Operation", summary: "How the service is",
 			description: "healthy and degraded answer 200, unhealthy 503, all with the same members.",
@@ -140,14 +147,5 @@ func (a *API) table() []route {
 		{method: "GET", path: "/docs", handle: a.docs, operation: operation{
 			id: "docs", tag: "Documents", summary: "This description as a page", status: 200, media: mediaHTML,
 		}},
-		{method: "GET", path: "/", handle: a.root, operation: operation{
-			id: "root", tag: "Documents", summary: "Leads to /docs", status: http.StatusSeeOther,
-		}},
 	}
-}
-
-func (a *API) root(x *exchange, _ *http.Request) error {
-	x.Header().Set("Location", "/docs")
-	x.WriteHeader(http.StatusSeeOther)
-	return nil
 }

@@ -101,9 +101,9 @@ func (a *API) valuations(x *exchange, r *http.Request) error {
 		*list, answer, err = a.Valuer.Appraise(ctx, *list, houses, choice, level)
 		return answer, err
 	}
-	return a.value(x, r, &a.full, ask, func(b []byte, answer *valuer.Answer, took time.Duration) []byte {
+	return a.value(x, r, &a.full, ask, inJSON(func(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 		return appendValuations(b, houses, *list, answer, took)
-	})
+	}))
 }
 
 // askedLevel returns the level of the intervals that the query asks for.

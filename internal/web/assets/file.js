@@ -1,0 +1,195 @@
+import { call, dollars, element, Fault, notice, number, picture, table } from "./common.js";
+import { cells, lines } from "./csv.js";
+
+const fields = ["bedrooms", "bathrooms", "sqft_living", "sqft_lot", "floors", "sqft_above", "sqft_basement", "zipcode", "waterfront", "view",
+  "condition", "grade", "yr_built", "yr_renovated", "lat", "long", "sqft_living15", "sqft_lot15", "valuation_date"];
+const shownFaults = 500; // lines that are listed; all are in the file of faults
+
+const form = document.getElementById("file-form");
+const input = document.getElementById("file");
+const drop = document.getElementById("drop");
+const start = document.getElementById("file-start");
+const cancel = document.getElementById("file-cancel");
+const progress = document.getElementById("file-progress");
+const bar = document.getElementById("file-bar");
+const state = document.getElementById("file-state");
+const result = document.getElementById("file-result");
+const most = Number(form.dataset.maxRecords);
+
+let file;
+let stop; // ends the run that is under way
+
+function choose(chosen) {
+  file = chosen;
+  start.disabled = !file;
+  result.replaceChildren();
+  progress.hidden = true;
+}
+input.addEventListener("change", () => choose(input.files[0]));
+for (const name of ["dragover", "dragleave", "drop"]) {
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", name === "dragover");
+    if (name !== "drop" || !event.dataTransfer.files.length) return;
+    input.files = event.dataTransfer.files;
+    choose(input.files[0]);
+  });
+}
+cancel.addEventListener("click", () => stop?.abort());
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  stop = new AbortController();
+  start.disabled = true;
+  cancel.hidden = false;
+  progress.hidden = false;
+  result.replaceChildren();
+  try {
+    show(await run(file, stop.signal));
+  } catch (error) {
+    if (stop.signal.aborted) {
+      state.textContent = "Cancelled. Nothing was kept.";
+      bar.value = 0;
+    } else {
+      progress.hidden = true;
+      result.replaceChildren(notice("The file is not valued", error.message));
+    }
+  } finally {
+    start.disabled = false;
+    cancel.hidden = true;
+    stop = undefined;
+  }
+});
+
+// run values a file. Of each line only its price is kept, or what is wrong
+// with it.
+async function run(source, signal) {
+  const reading = lines(source, signal);
+  const first = await reading.next();
+  if (first.done) throw new Error("The file is empty.");
+  const names = cells(first.value.text).map((name) => name.trim());
+  const columns = names.map((name) => (fields.includes(name) ? name : null));
+  const missing = fields.slice(0, 8).filter((name) => !names.includes(name));
+  if (missing.length) throw new Error("The first line must name the columns. Missing: " + missing.join(", ") + ".");
+
+  const outcome = { prices: [], faults: [], lines: 0, name: source.name, header: first.value.text, source };
+  let rows = [];
+  const flush = async () => {
+    if (rows.length) await value(rows, outcome, signal);
+    rows = [];
+    bar.value = first.value.read() / source.size;
+    state.textContent = `${number(outcome.lines)} houses, ${number(outcome.faults.length)} lines with faults …`;
+  };
+  for await (const line of reading) {
+    const texts = cells(line.text);
+    const record = {};
+    columns.forEach((name, i) => {
+      const text = texts[i]?.trim();
+      if (name && text) record[name] = name === "zipcode" || name === "valuation_date" || Number.isNaN(Number(text)) ? text : Number(text);
+    });
+    rows.push({ line: line.number, record, cells: texts.length });
+    if (rows.length === most) await flush();
+  }
+  await flush();
+  if (!outcome.lines) throw new Error("There is no house below the line of names, or a quote is not closed.");
+  bar.value = 1;
+  return outcome;
+}
+
+// value has some rows valued. Lines that the service finds fault with are
+// noted and left out, and the rest is sent again.
+async function value(rows, outcome, signal) {
+  outcome.lines += rows.length;
+  for (let left = rows; left.length; ) {
+    try {
+      const answer = await call("/v1/predict", {
+        method: "POST", signal, headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ records: left.map((row) => row.record) }),
+      });
+      const { predictions } = await answer.json();
+      left.forEach((row, i) => { outcome.prices[row.line] = predictions[i]; });
+      return;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      if (error.status === 429 || error.status === 503) {
+        await pause(error.retryAfter, signal);
+        continue;
+      }
+      const bad = new Map();
+      for (const fault of error.errors) {
+        const [, index, field] = /^body\.records\[(\d+)\]\.?(.*)$/.exec(fault.location) ?? [];
+        if (index === undefined) throw error;
+        const said = [field, fault.message].filter(Boolean).join(" ") + (fault.value === undefined ? "" : ", is " + JSON.stringify(fault.value));
+        bad.set(Number(index), [...(bad.get(Number(index)) ?? []), said]);
+      }
+      if (!bad.size) throw error;
+      for (const [index, said] of bad) outcome.faults.push({ line: left[index].line, why: said.join("; ") });
+      left = left.filter((_, i) => !bad.has(i));
+    }
+  }
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * Math.min(seconds, 60));
+    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}
+
+// show shows what came of a file.
+function show(outcome) {
+  const prices = outcome.prices.filter((price) => price !== undefined);
+  outcome.faults.sort((a, b) => a.line - b.line);
+  state.textContent = `Done: ${number(prices.length)} of ${number(outcome.lines)} houses are valued, ${number(outcome.faults.length)} lines have faults.`;
+  const parts = [];
+  if (prices.length) {
+    const sorted = Float64Array.from(prices).sort();
+    const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    parts.push(element("section", { class: "card" }, element("h2", {}, "Prices"),
+      element("dl", { class: "facts" }, ...[["Median", at(0.5)], ["Lowest", sorted[0]], ["Highest", at(1)], ["Sum", sorted.reduce((a, b) => a + b, 0)]].map(([name, price]) =>
+        element("div", {}, element("dt", {}, name), element("dd", {}, dollars(price))))),
+      histogram(sorted),
+      element("p", { class: "actions" },
+        element("button", { type: "button", onclick: () => download(outcome) }, "Download CSV"))));
+  }
+  if (outcome.faults.length) {
+    parts.push(element("section", { class: "card", id: "file-faults" }, element("h2", {}, "Lines with faults"),
+      element("p", { class: "soft" }, outcome.faults.length > shownFaults ? `The first ${shownFaults} of ${number(outcome.faults.length)}.` : "These are not valued; all others are."),
+      table(["Line", "What is wrong"], outcome.faults.slice(0, shownFaults).map(({ line, why }) => [String(line), why]), "Lines with faults")));
+  }
+  result.replaceChildren(...parts);
+}
+
+// histogram draws how prices are distributed, on a scale of logarithms.
+function histogram(sorted) {
+  const bins = 24;
+  const low = Math.log(sorted[0]);
+  const width = Math.max(Math.log(sorted.at(-1)) - low, 1e-6) / bins;
+  const counts = new Array(bins).fill(0);
+  for (const price of sorted) counts[Math.min(bins - 1, Math.floor((Math.log(price) - low) / width))]++;
+  const top = Math.max(...counts);
+  const label = (i) => dollars(Math.exp(low + width * i));
+  return element("figure", { class: "histogram" },
+    picture("svg", { viewBox: "0 0 480 150", role: "img", "aria-label": `Distribution of ${sorted.length} prices` },
+      ...counts.map((count, i) => picture("rect", { x: i * 20 + 1, width: 18, y: 125 - (120 * count) / top, height: (120 * count) / top })),
+      picture("text", { x: 0, y: 145 }, label(0)),
+      picture("text", { x: 240, y: 145, "text-anchor": "middle" }, label(bins / 2)),
+      picture("text", { x: 480, y: 145, "text-anchor": "end" }, label(bins))));
+}
+
+// download makes the file again with a column of prices, a piece at a time.
+async function download(outcome) {
+  const pieces = [];
+  let piece = "";
+  for await (const line of lines(outcome.source, new AbortController().signal)) {
+    const price = line.number === 1 ? "predicted_price" : (outcome.prices[line.number] ?? "");
+    piece += line.text + "," + price + "\n";
+    if (piece.length > 1 << 20) {
+      pieces.push(new Blob([piece]));
+      piece = "";
+    }
+  }
+  const address = URL.createObjectURL(new Blob([...pieces, piece], { type: "text/csv" }));
+  const link = element("a", { href: address, download: outcome.name.replace(/(\.csv)?$/i, "-prices.csv") });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}

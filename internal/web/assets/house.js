@@ -1,0 +1,180 @@
+import { dollars, page } from "./common.js";
+
+const form = document.getElementById("house");
+const answer = document.getElementById("answer");
+const faults = document.getElementById("faults");
+const remembered = "housing-house";
+
+// values returns what is filled in, by name.
+const values = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token"));
+
+// fillIn puts values into the form; what is not among them is emptied.
+function fillIn(given) {
+  for (const input of form.elements) {
+    if (!input.name || input.name === "token") continue;
+    input.value = given[input.name] ?? "";
+  }
+}
+
+// ask sends a form to be valued, and returns the parts of the page.
+async function ask(given) {
+  const response = await page("/?part=answer", {
+    method: "POST",
+    headers: { "Content-Type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams(given),
+  });
+  const parts = new DOMParser().parseFromString(await response.text(), "text/html");
+  return { ok: response.ok, parts };
+}
+
+// replace puts the children of a part of the answer in place of those of an
+// element of the page.
+const replace = (target, parts) => target.replaceChildren(...(parts.getElementById(target.id)?.childNodes ?? []));
+
+function mark(parts) {
+  for (const field of form.querySelectorAll(".field")) {
+    const input = field.querySelector("input, select");
+    const wrong = parts.querySelector(`a[href="#${CSS.escape(input.id)}"]`) !== null;
+    field.classList.toggle("wrong", wrong);
+    input.toggleAttribute("aria-invalid", wrong);
+  }
+}
+
+async function value(focus) {
+  const button = form.querySelector("button[type=submit]");
+  button.disabled = true;
+  try {
+    const given = values();
+    const { ok, parts } = await ask(given);
+    replace(answer, parts);
+    replace(faults, parts);
+    mark(parts);
+    if (ok) localStorage.setItem(remembered, JSON.stringify(given));
+    afterAnswer();
+    if (!focus) return;
+    if (ok && answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView();
+    else document.getElementById("faults-list")?.focus();
+  } catch {
+    answer.textContent = "The service cannot be reached.";
+  } finally {
+    button.disabled = false;
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  value(true);
+});
+form.addEventListener("reset", (event) => {
+  event.preventDefault();
+  localStorage.removeItem(remembered);
+  fillIn({});
+  form.elements[0].focus();
+});
+for (const link of form.querySelectorAll("[data-example]")) {
+  link.addEventListener("click", async (event) => {
+    event.preventDefault();
+    const response = await page(link.getAttribute("href"));
+    const other = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("house");
+    fillIn(Object.fromEntries([...other.elements].filter((input) => input.name).map((input) => [input.name, input.value])));
+    value(false);
+  });
+}
+
+// What if: the house that was valued, with some fields moved.
+let valued = {};
+let moving;
+function afterAnswer() {
+  valued = values();
+  for (const slider of answer.querySelectorAll("input[type=range]")) slider.addEventListener("input", () => moved(slider));
+  for (const button of answer.querySelectorAll(".copy")) {
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.nextElementSibling.textContent);
+      button.textContent = "Copied";
+    });
+  }
+}
+
+function moved(slider) {
+  answer.querySelector(`output[for="${slider.id}"]`).textContent = slider.value;
+  slider.dataset.moved = "yes";
+  clearTimeout(moving);
+  moving = setTimeout(reprice, 120);
+}
+
+let latest = 0;
+async function reprice() {
+  const changed = { ...valued };
+  for (const slider of answer.querySelectorAll("input[type=range][data-moved]")) changed[slider.dataset.field] = slider.value;
+  if (changed.sqft_living !== valued.sqft_living) {
+    // The new space is above ground, as a basement stays what it is.
+    changed.sqft_above = String(Math.max(0, Number(changed.sqft_living) - Number(valued.sqft_basement || 0)));
+  }
+  const turn = ++latest;
+  const out = document.getElementById("what-if-answer");
+  try {
+    const { parts } = await ask(changed);
+    if (turn !== latest) return; // a later move has been asked for
+    const price = Number(parts.querySelector("[data-price]")?.dataset.price);
+    if (!price) {
+      out.textContent = parts.querySelector(".notice")?.textContent ?? "There is no price for that.";
+      return;
+    }
+    const before = Number(answer.querySelector("[data-price]").dataset.price);
+    const change = Math.round(price - before);
+    out.replaceChildren(document.createElement("b"), ` – ${change < 0 ? dollars(-change) + " less" : dollars(change) + " more"} than as it is.`);
+    out.firstChild.textContent = dollars(price);
+  } catch {
+    out.textContent = "The service cannot be reached.";
+  }
+}
+
+// Paste a row.
+const dialog = document.getElementById("paste-dialog");
+const text = document.getElementById("paste-text");
+document.getElementById("paste-open").addEventListener("click", () => dialog.showModal());
+document.getElementById("paste-close").addEventListener("click", () => dialog.close());
+document.getElementById("paste-fill").addEventListener("click", () => {
+  const fault = document.getElementById("paste-fault");
+  try {
+    const row = readRow(text.value.trim());
+    const names = new Set([...form.elements].map((input) => input.name));
+    if (!Object.keys(row).some((name) => names.has(name))) throw new Error("No name in it is a field of a house.");
+    if (row.valuation_date) row.valuation_date = row.valuation_date.replace(/^(\d{4})-?(\d\d)-?(\d\d).*$/, "$1-$2-$3");
+    fillIn(row);
+    fault.textContent = "";
+    dialog.close();
+    value(true);
+  } catch (error) {
+    fault.textContent = error.message;
+  }
+});
+
+// readRow reads a house from JSON, a record or a whole request, or from CSV
+// with a line of names.
+function readRow(pasted) {
+  if (pasted.startsWith("{")) {
+    let parsed;
+    try {
+      parsed = JSON.parse(pasted);
+    } catch (error) {
+      throw new Error("This is not JSON: " + error.message);
+    }
+    const record = parsed.records?.[0] ?? parsed;
+    return Object.fromEntries(Object.entries(record).filter(([, v]) => v !== null).map(([name, v]) => [name, String(v)]));
+  }
+  const lines = pasted.split(/\r?\n/);
+  if (lines.length < 2) throw new Error("CSV needs two lines: the names, then the house.");
+  const [names, cells] = lines.map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
+  return Object.fromEntries(names.map((name, i) => [name, cells[i] ?? ""]));
+}
+
+// The last house comes back into an empty form.
+if (Object.keys(values()).length === 0) {
+  try {
+    fillIn(JSON.parse(localStorage.getItem(remembered) ?? "{}"));
+  } catch {
+    localStorage.removeItem(remembered);
+  }
+}
+afterAnswer();

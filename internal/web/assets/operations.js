@@ -1,0 +1,166 @@
+import { call, card, day, element, notice, number, picture, table, whenSignedIn } from "./common.js";
+
+const target = document.getElementById("operations");
+const refreshEvery = 3000;
+let tag = "";
+let timer;
+
+async function show() {
+  clearTimeout(timer);
+  try {
+    // A service that is unhealthy answers 503, with the same members.
+    const health = await (await fetch("/health")).json();
+    let plan;
+    let models = [];
+    let fault;
+    let drift;
+    let failed = [];
+    try {
+      const answer = await call("/v1/rollout");
+      tag = answer.headers.get("ETag") ?? "";
+      plan = await answer.json();
+      ({ models } = await (await call("/v1/models")).json());
+      ({ errors: failed } = await (await call("/v1/errors")).json());
+      ({ drift } = await (await call("/v1/model-info?drift=true")).json());
+    } catch (error) {
+      fault = error.message;
+    }
+    // Who is filling in the form is not disturbed.
+    if (!document.activeElement.matches("#operations input, #operations select")) {
+      target.replaceChildren(...sections({ health, rollout: plan, models, fault, drift, failed }));
+    }
+  } catch {
+    target.replaceChildren(notice("The service cannot be reached", "It is asked again in a moment."));
+  }
+  timer = setTimeout(show, refreshEvery);
+}
+
+function sections({ health, rollout, models, fault, drift, failed }) {
+  const parts = [];
+  if (fault) parts.push(notice("The traffic plan cannot be shown", fault));
+  if (rollout) parts.push(planCard(rollout, models), replicaCard(rollout.replica));
+  parts.push(healthCard(health));
+  parts.push(errorsCard(failed));
+  if (drift) parts.push(driftCard(drift));
+  if (rollout?.accuracy?.arms.length) parts.push(armsCard(rollout.accuracy));
+  if (rollout) parts.push(historyCard(rollout.history));
+  return parts;
+}
+
+function planCard({ plan, replica }, models) {
+  const rows = [element("p", {}, element("b", {}, plan.primary), plan.candidate ? " is the primary" : " answers every caller.")];
+  if (plan.candidate) {
+    const percent = plan.percent ?? 0;
+    rows.push(element("p", {}, element("b", {}, plan.candidate), ` is its candidate: ${plan.mode}, ${number(percent, percent % 1 ? 2 : 0)} % of ${plan.mode === "shadow" ? "the requests, aside" : "the callers"}.`),
+      element("div", { class: "share", role: "img", "aria-label": `${percent} percent for ${plan.candidate}` },
+        picture("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none" },
+          picture("rect", { class: "primary", width: 100, height: 10 }), picture("rect", { class: "candidate", width: percent, height: 10 }))));
+  }
+  const names = models.map((m) => m.version).filter((version) => version !== plan.primary);
+  const buttons = [];
+  if (plan.candidate) {
+    buttons.push(
+      element("button", { type: "button", onclick: () => confirm(`Promote ${plan.candidate}?`, `${plan.candidate} answers every caller of every replica within ten seconds. ${plan.primary} stays ready, to go back to.`, { primary: plan.candidate }) }, "Promote"),
+      element("button", { type: "button", class: "danger", onclick: () => confirm(`Roll back ${plan.candidate}?`, `${plan.primary} answers every caller again within ten seconds; ${plan.candidate} gets none.`, { primary: plan.primary }) }, "Roll back"));
+  } else if (plan.previous) {
+    buttons.push(element("button", { type: "button", class: "danger", onclick: () => confirm(`Back to ${plan.previous}?`, `${plan.previous} answers every caller again within ten seconds, in place of ${plan.primary}.`, { primary: plan.previous }) }, "Back to " + plan.previous));
+  }
+  if (names.length && !replica.pinned) buttons.push(startForm(plan, names));
+  if (buttons.length) rows.push(element("div", { class: "buttons" }, ...buttons));
+  if (replica.pinned) rows.push(element("p", { class: "warning" }, "This replica is pinned by its settings, whatever the plan says."));
+  return card("Traffic plan", ...rows);
+}
+
+// startForm starts a candidate, or changes its share.
+function startForm(plan, names) {
+  const select = (name, label, options, chosen) => element("div", { class: "field" }, element("label", { for: name }, label),
+    element("select", { id: name }, ...options.map((option) => element("option", { value: option, selected: option === chosen }, option))));
+  const percent = element("input", { id: "plan-percent", type: "number", min: "0", max: "100", step: "0.01", value: String(plan.percent ?? 5) });
+  const form = element("form", { class: "buttons" },
+    select("plan-candidate", "Candidate", names, plan.candidate), select("plan-mode", "Mode", ["canary", "ab", "shadow", "blue-green"], plan.mode),
+    element("div", { class: "field" }, element("label", { for: "plan-percent" }, "Percent"), percent),
+    element("button", { type: "submit", class: "plain" }, plan.candidate ? "Change" : "Start"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const next = { primary: plan.primary, candidate: form.querySelector("#plan-candidate").value, mode: form.querySelector("#plan-mode").value, percent: Number(percent.value) };
+    const what = next.mode === "shadow" ? `values ${next.percent} % of the requests aside; no caller sees its prices.` : `answers ${next.percent} % of the callers within ten seconds, always the same ones.`;
+    confirm(`${next.candidate} beside ${plan.primary}?`, `${next.candidate} ${what}`, next);
+  });
+  return form;
+}
+
+const dialog = document.getElementById("confirm");
+const confirmFault = document.getElementById("confirm-fault");
+let wanted;
+function confirm(title, text, plan) {
+  wanted = plan;
+  document.getElementById("confirm-title").textContent = title;
+  document.getElementById("confirm-text").textContent = text;
+  document.getElementById("confirm-why").value = "";
+  confirmFault.textContent = "";
+  dialog.showModal();
+}
+document.getElementById("confirm-no").addEventListener("click", () => dialog.close());
+document.getElementById("confirm-yes").addEventListener("click", async () => {
+  try {
+    await call("/v1/rollout", {
+      method: "PUT", headers: { "Content-Type": "application/json", ...(tag && { "If-Match": tag }) },
+      body: JSON.stringify({ plan: wanted, why: document.getElementById("confirm-why").value }),
+    });
+    dialog.close();
+    show();
+  } catch (error) {
+    confirmFault.textContent = [error.message, ...(error.errors ?? []).map((fault) => fault.message)].join(" ");
+  }
+});
+
+const state = (status) => element("span", { class: "state " + (status === "healthy" ? "up" : status === "unhealthy" || status === "degraded" ? "down" : status) }, status);
+
+function replicaCard(replica) {
+  const parts = [element("p", {}, "The replica that answered this page answers with ", element("b", {}, replica.answers), "."),
+    table(["Version", "Runs since", "Faults", "State"], replica.running.map((m) => [m.version, day(m.since), number(m.faults), m.sent_back ? "sent back" : "well"]), "Models that run")];
+  if (replica.problems.length) {
+    parts.push(element("h3", {}, "Problems"), table(["Version", "What is wrong"], replica.problems.map((p) => [p.version || "the plan", [p.reason, p.detail].filter(Boolean).join(": ")]), "Problems"));
+  }
+  return card("This replica", ...parts);
+}
+
+function healthCard(health) {
+  return card("Health", element("p", {}, state(health.status), " version ", health.version),
+    table(["Part", "State", "Since"], Object.entries(health.components).sort().map(([name, c]) =>
+      [name, element("span", {}, state(c.status), c.reason ? " " + c.reason : ""), c.since ? day(c.since) : "–"]), "Parts of the service"));
+}
+
+function errorsCard(failed) {
+  if (!failed.length) return card("Recent errors", element("p", { class: "soft" }, "This replica has answered every request that it could read."));
+  return card("Recent errors", table(["When", "Route", "Status", "What was said", "Request"], failed.slice(0, 10).map((e) => [day(e.time), e.route, String(e.status), e.detail, e.request_id]), "Recent errors"));
+}
+
+function driftCard(drift) {
+  const title = "What is asked, against the training";
+  if (drift.status === "off") return card(title, element("p", { class: "soft" }, drift.reason));
+  const share = (v) => (v === undefined ? "–" : number(100 * v, 1) + " %");
+  const rows = [...drift.features].sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1)).slice(0, 10);
+  const said = drift.status === "waiting" ? drift.reason : drift.population?.shifted ? "The houses as a whole have shifted." : "The houses as a whole are as in the training.";
+  return card(title, element("p", {}, `${number(drift.houses)} houses were compared. ${said}`),
+    table(["Feature", "PSI", "Unknown", "Unknown in training", "Outside its range"], rows.map((f) =>
+      [f.feature, f.psi === undefined ? "–" : number(f.psi, 3), share(f.unknown_share), share(f.unknown_share_trained), share(f.outside_share)]), "Drift by feature"),
+    element("p", { class: "soft" }, "By habit, a PSI below 0.1 is no change to speak of, and over 0.2 it matters."));
+}
+
+function armsCard(accuracy) {
+  const figure = (e) => (e.value === undefined ? "–" : number(e.value, 2) + (e.low === undefined ? "" : ` (${number(e.low, 2)} to ${number(e.high, 2)})`));
+  const parts = [table(["Version", "Part", "Valued", "Sold", "MdAPE %", "within 10 %", "Median ratio"],
+    accuracy.arms.map((a) => [a.version, a.role, number(a.predictions), number(a.outcomes), figure(a.mdape), figure(a.ppe10), figure(a.median_ratio)]), "Versions side by side")];
+  if (accuracy.difference) parts.push(element("p", {}, accuracy.difference.better ? `The ${accuracy.difference.better} is closer to the sales, and that is no chance.` : "Which is closer to the sales may still be chance."));
+  return card("How close the versions came", ...parts);
+}
+
+function historyCard(history) {
+  if (!history.length) return card("History", element("p", { class: "soft" }, "The plan was never changed."));
+  const said = (plan) => (plan ? plan.primary + (plan.candidate ? ` + ${plan.candidate} ${plan.mode} ${plan.percent ?? 0} %` : "") : "–");
+  return card("History", table(["When", "Who", "What", "From", "To", "Why"],
+    history.map((c) => [day(c.when), c.who, c.what, said(c.from), said(c.to), c.why ?? ""]), "History of the plan"));
+}
+
+whenSignedIn(show);

@@ -1,0 +1,217 @@
+package web
+
+import (
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"housing/internal/house"
+)
+
+// Names of the form's other inputs.
+const (
+	TokenInput   = "token"   // bearer token, where JavaScript sends none
+	exampleInput = "example" // number of an example
+)
+
+// Form is the form of one house.
+type Form struct {
+	Groups  []Group
+	Date    Input
+	General []string // faults that no input has
+}
+
+// Group is some inputs that belong together.
+type Group struct {
+	Title  string
+	Inputs []Input
+}
+
+// Input is one field of the form.
+type Input struct {
+	Name, Title, Unit, Help string
+	Required                bool
+	Type                    string // of the input element
+	Min, Max, Step          string
+	Choices                 []Choice // of a list; nil is an input element
+	Value                   string
+	Fault                   string // what is wrong with it
+}
+
+// Choice is one entry of a list.
+type Choice struct{ Value, Text string }
+
+// groups are the fields in the order in which a person knows them.
+var groups = []struct {
+	title  string
+	fields []house.Field
+}{
+	{"The house", []house.Field{house.SqftLiving, house.Bedrooms, house.Bathrooms, house.Floors, house.SqftAbove, house.SqftBasement, house.SqftLot, house.ZipcodeField}},
+	{"Quality and age", []house.Field{house.Grade, house.Condition, house.YrBuilt, house.YrRenovated, house.View, house.Waterfront}},
+	{"Place and neighbours", []house.Field{house.Lat, house.Long, house.SqftLiving15, house.SqftLot15}},
+}
+
+// choices are the fields with few values, in words. Grades and conditions are
+// those of the King County Assessor's glossary of residential terms.
+var choices = map[house.Field][]string{
+	house.Waterfront: {"no", "yes"},
+	house.View:       {"none", "fair", "average", "good", "excellent"},
+	house.Condition:  {1: "poor, worn out", "fair, badly worn", "average", "good", "very good"},
+	house.Grade: {1: "below building standards", "below building standards", "below building standards", "low", "low average", "lowest that meets the code",
+		"average", "just above average", "better", "good", "very good, custom design", "excellent, custom", "mansion"},
+}
+
+// steps are between the values of inputs, where not 1.
+var steps = map[house.Field]string{
+	house.Bathrooms: "0.25", house.Floors: "0.5", house.Lat: "any", house.Long: "any",
+	house.SqftLiving: "any", house.SqftAbove: "any", house.SqftBasement: "any", house.SqftLot: "any", house.SqftLiving15: "any", house.SqftLot15: "any",
+}
+
+// optionalGroup begins with a note that its fields may stay empty.
+func (g *Group) optional() bool {
+	return !slices.ContainsFunc(g.Inputs, func(i Input) bool { return i.Required })
+}
+
+// NewForm returns the form with what stands in values. Year is this year.
+func NewForm(values url.Values, year int) *Form {
+	f := &Form{}
+	for _, g := range groups {
+		group := Group{Title: g.title}
+		for _, field := range g.fields {
+			group.Inputs = append(group.Inputs, newInput(field, strings.TrimSpace(values.Get(field.String())), year))
+		}
+		f.Groups = append(f.Groups, group)
+	}
+	f.Date = Input{
+		Name: house.DateField, Title: "As of", Type: "date", Value: strings.TrimSpace(values.Get(house.DateField)),
+		Help: "Day for which the price holds. Empty: the newest sale that the model knows.",
+	}
+	return f
+}
+
+func newInput(field house.Field, value string, year int) Input {
+	s := field.Spec()
+	least, greatest := s.Range(year)
+	i := Input{
+		Name: s.Name, Title: s.Title, Unit: s.Unit, Help: s.Help, Required: s.Required, Value: value,
+		Type: "number", Min: plain(least), Max: plain(greatest), Step: "1",
+	}
+	if step, ok := steps[field]; ok {
+		i.Step = step
+	}
+	switch s.Kind {
+	case house.ZIP:
+		i.Type, i.Min, i.Max, i.Step = "text", "", "", ""
+	case house.Year, house.YearOrZero:
+		i.Unit = ""
+		if s.Kind == house.YearOrZero {
+			i.Min = "0"
+		}
+	}
+	for n, text := range choices[field] {
+		if text != "" {
+			i.Choices = append(i.Choices, Choice{strconv.Itoa(n), strconv.Itoa(n) + " · " + text})
+		}
+	}
+	if field == house.Waterfront {
+		i.Choices = []Choice{{"0", "no"}, {"1", "yes"}}
+	}
+	return i
+}
+
+// input returns the input of a name, nil if there is none.
+func (f *Form) input(name string) *Input {
+	for g := range f.Groups {
+		for i := range f.Groups[g].Inputs {
+			if in := &f.Groups[g].Inputs[i]; in.Name == name {
+				return in
+			}
+		}
+	}
+	if name == f.Date.Name {
+		return &f.Date
+	}
+	return nil
+}
+
+// recordLocation begins the places of faults in the one record of a form.
+const recordLocation = "body.records[0]."
+
+// Fault puts what is wrong beside the inputs that it is about.
+func (f *Form) Fault(faults []house.Fault) {
+	for _, fault := range faults {
+		name, ofRecord := strings.CutPrefix(fault.Location, recordLocation)
+		if in := f.input(name); ofRecord && in != nil {
+			in.Fault = fault.Message
+			continue
+		}
+		f.General = append(f.General, fault.String())
+	}
+}
+
+// Faulty returns the inputs with a fault, in order.
+func (f *Form) Faulty() []*Input {
+	var faulty []*Input
+	for g := range f.Groups {
+		for i := range f.Groups[g].Inputs {
+			if in := &f.Groups[g].Inputs[i]; in.Fault != "" {
+				faulty = append(faulty, in)
+			}
+		}
+	}
+	if f.Date.Fault != "" {
+		faulty = append(faulty, &f.Date)
+	}
+	return faulty
+}
+
+// Body returns the request of the API that a form stands for. What is empty is
+// left out; what should be a number and is none goes as a string, so that the
+// reader of requests says what is wrong with it.
+func Body(values url.Values) []byte {
+	b := []byte(`{"records":[{`)
+	member := func(name string, text string, number bool) {
+		if text == "" {
+			return
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), name...), `":`...)
+		if v, err := strconv.ParseFloat(text, 64); number && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
+			b = jsontext.AppendFloat(b, v, 64)
+			return
+		}
+		b, _ = jsontext.AppendQuote(b, text) // its error is broken UTF-8, mended
+	}
+	for _, s := range house.Fields() {
+		member(s.Name, strings.TrimSpace(values.Get(s.Name)), s.Kind != house.ZIP)
+	}
+	member(house.DateField, strings.TrimSpace(values.Get(house.DateField)), false)
+	return append(b, "}]}"...)
+}
+
+// plain writes a number without exponent, "" for one that is no bound.
+func plain(v float64) string {
+	if math.IsInf(v, 0) || math.IsNaN(v) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
+}
+
+// between says which values an input takes.
+func (i *Input) between() string {
+	if i.Name == house.YrRenovated.String() {
+		return "0, or " + plain(house.YrRenovated.Spec().Min) + " to " + i.Max
+	}
+	least, _ := strconv.ParseFloat(i.Min, 64)
+	most, _ := strconv.ParseFloat(i.Max, 64)
+	if house.YrBuilt.String() == i.Name {
+		return i.Min + " to " + i.Max
+	}
+	return count(least) + " to " + count(most)
+}

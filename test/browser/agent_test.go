@@ -1,0 +1,124 @@
+package browser_test
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// typed is what an agent knows of a house, in the order of the form.
+var typed = []struct{ name, value string }{
+	{"sqft_living", "2220"}, {"bedrooms", "3"}, {"bathrooms", "2.5"}, {"floors", "1.5"}, {"sqft_above", "1660"},
+	{"sqft_basement", "560"}, {"sqft_lot", "6380"}, {"zipcode", "98115"},
+}
+
+const typedRecord = `{"sqft_living":2220,"bedrooms":3,"bathrooms":2.5,"floors":1.5,"sqft_above":1660,"sqft_basement":560,"sqft_lot":6380,"zipcode":"98115"}`
+
+// dollars reads $706,431.
+func dollars(t testing.TB, shown string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(strings.NewReplacer("$", "", ",", "").Replace(strings.TrimSpace(shown)), 64)
+	if err != nil {
+		t.Fatalf("%q is no price", shown)
+	}
+	return v
+}
+
+// wantPrice compares the price on the page with that of the API.
+func wantPrice(t testing.TB, shown string, want float64) {
+	t.Helper()
+	if got := dollars(t, shown); got != math.Round(want) {
+		t.Errorf("the page says %s, the API %.2f", shown, want)
+	}
+}
+
+// TestAnAgentValuesAHouseByKeyboard types what is known, and presses Enter.
+func TestAnAgentValuesAHouseByKeyboard(t *testing.T) {
+	s := start(t)
+	for _, v := range views {
+		t.Run(v.name, func(t *testing.T) {
+			ctx := open(t, v)
+			run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.WaitVisible("#house", chromedp.ByID), chromedp.Focus("#sqft_living", chromedp.ByID))
+			picture(t, ctx, "house-empty-"+v.name)
+			for i, f := range typed {
+				if i > 0 {
+					run(t, ctx, chromedp.KeyEvent(kb.Tab))
+				}
+				var at string
+				run(t, ctx, chromedp.Evaluate("document.activeElement.id", &at))
+				if at != f.name {
+					t.Fatalf("Tab leads to %s, want %s", at, f.name)
+				}
+				run(t, ctx, chromedp.KeyEvent(f.value))
+			}
+			run(t, ctx, chromedp.KeyEvent(kb.Enter))
+			until(t, ctx, "the price", `document.querySelector("[data-price]")`)
+			price := text(t, ctx, ".price")
+			wantPrice(t, price, s.priced(typedRecord))
+			if rows := text(t, ctx, ".waterfall"); !strings.Contains(rows, "Living space") || !strings.Contains(rows, price) {
+				t.Errorf("the reasons are %q", rows)
+			}
+			picture(t, ctx, "house-answer-"+v.name)
+
+			// What if it were larger?
+			run(t, ctx, chromedp.Focus("#what-sqft_living", chromedp.ByID), chromedp.KeyEvent(kb.End))
+			until(t, ctx, "another price", `document.querySelector("#what-if-answer b")`)
+			if said := text(t, ctx, "#what-if-answer"); !strings.Contains(said, "more than as it is") {
+				t.Errorf("a larger house: %q", said)
+			}
+
+			// The last house is there again.
+			run(t, ctx, chromedp.Navigate(s.base+"/model"), chromedp.Navigate(s.base+"/"))
+			until(t, ctx, "the last house", `document.getElementById("sqft_living").value === "2220"`)
+		})
+	}
+}
+
+// TestEachExampleIsValued by a click.
+func TestEachExampleIsValued(t *testing.T) {
+	s := start(t)
+	ctx := open(t, views[0])
+	for n := 1; n <= 3; n++ {
+		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Click(fmt.Sprintf("[data-example]:nth-of-type(%d)", n), chromedp.ByQuery))
+		until(t, ctx, "the price", `document.querySelector("[data-price]")`)
+		picture(t, ctx, fmt.Sprintf("example-%d", n))
+	}
+}
+
+// TestARowIsPasted as JSON and as CSV.
+func TestARowIsPasted(t *testing.T) {
+	s := start(t)
+	ctx := open(t, views[0])
+	csv := "id,date,price,bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n" +
+		`"7129300520","20141013T000000",221900,3,2.5,2220,6380,"1.5",1660,560,"98115"`
+	for _, row := range []string{typedRecord, `{"records":[` + typedRecord + `]}`, csv} {
+		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Click("#paste-open", chromedp.ByID), chromedp.SetValue("#paste-text", row, chromedp.ByID),
+			chromedp.Click("#paste-fill", chromedp.ByID))
+		until(t, ctx, "the price", `document.querySelector("[data-price]")`)
+		wantPrice(t, text(t, ctx, ".price"), s.priced(typedRecord))
+	}
+}
+
+// TestAHouseIsValuedWithoutJavaScript, and its faults are named.
+func TestAHouseIsValuedWithoutJavaScript(t *testing.T) {
+	s := start(t)
+	ctx := open(t, view{width: 1280, noScript: true})
+	run(t, ctx, chromedp.Navigate(s.base+"/"))
+	for _, f := range typed {
+		run(t, ctx, chromedp.SendKeys("#"+f.name, f.value, chromedp.ByID))
+	}
+	run(t, ctx, chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible(".price", chromedp.ByQuery))
+	wantPrice(t, text(t, ctx, ".price"), s.priced(typedRecord))
+	picture(t, ctx, "house-no-script")
+
+	run(t, ctx, chromedp.SetValue("#sqft_living", "12", chromedp.ByID), chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible("#faults-list", chromedp.ByID))
+	if said := text(t, ctx, "#faults-list"); !strings.Contains(said, "Living space must be at least 100") {
+		t.Errorf("the fault is %q", said)
+	}
+	picture(t, ctx, "house-fault")
+}

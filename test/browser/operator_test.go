@@ -1,0 +1,157 @@
+package browser_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"housing/internal/bundle/bundletest"
+	"housing/internal/registry"
+)
+
+// TestAnOperatorMovesTraffic starts a candidate, promotes it, and goes back.
+func TestAnOperatorMovesTraffic(t *testing.T) {
+	dir := t.TempDir()
+	r, err := registry.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for i, version := range []string{"spring", "summer"} {
+		by := registry.Change{When: time.Unix(1_400_000_000, 0), Who: "ann", What: "push"}
+		if _, err := r.Push(t.Context(), version, bytes.NewReader(bundletest.Bytes(t, version, uint64(i+1))), nil, by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"MODEL_DIR=" + dir, "MODEL_POLL=500ms"}
+	housing(t, env, "rollout", "set", "--primary", "spring")
+	s := start(t, env...)
+	ctx := open(t, views[0])
+	run(t, ctx, chromedp.Navigate(s.base+"/operations"))
+	until(t, ctx, "the plan", `document.getElementById("plan-candidate")`)
+	picture(t, ctx, "operations-1280")
+
+	confirmed := func(title string) {
+		t.Helper()
+		until(t, ctx, "a confirmation", `document.getElementById("confirm").open`)
+		if said := text(t, ctx, "#confirm-title"); said != title {
+			t.Fatalf("the confirmation asks %q, want %q", said, title)
+		}
+		picture(t, ctx, "operations-confirm")
+		run(t, ctx, chromedp.SendKeys("#confirm-why", "a browser asks", chromedp.ByID), chromedp.Click("#confirm-yes", chromedp.ByID))
+		until(t, ctx, "the end of the confirmation", `!document.getElementById("confirm").open`)
+	}
+	press := func(label string) {
+		t.Helper()
+		button := `[...document.querySelectorAll("#operations button")].find((b) => b.textContent === "` + label + `")`
+		until(t, ctx, label, button)
+		run(t, ctx, chromedp.Evaluate(button+".click()", nil))
+	}
+	plan := func(want string) {
+		t.Helper()
+		until(t, ctx, want, `document.querySelector("#operations .card").textContent.includes("`+want+`")`)
+	}
+	run(t, ctx, chromedp.SetValue("#plan-percent", "25", chromedp.ByID), chromedp.Click("#operations form button", chromedp.ByQuery))
+	confirmed("summer beside spring?")
+	plan("summer is its candidate: canary, 25 % of the callers")
+	picture(t, ctx, "operations-canary")
+	press("Promote")
+	confirmed("Promote summer?")
+	plan("summer answers every caller")
+	press("Back to spring")
+	confirmed("Back to spring?")
+	plan("spring answers every caller")
+	until(t, ctx, "the history", `document.querySelectorAll("#operations .card:last-of-type tbody tr").length >= 4`)
+	if said := text(t, ctx, "#operations .card:last-of-type"); !strings.Contains(said, "a browser asks") {
+		t.Errorf("the history is %q", said)
+	}
+
+	ctx = open(t, views[1])
+	run(t, ctx, chromedp.Navigate(s.base+"/operations"))
+	until(t, ctx, "the plan", `document.getElementById("plan-candidate")`)
+	picture(t, ctx, "operations-390-dark")
+}
+
+// TestSigningIn shows the prices of a service that wants a token, and keeps
+// the token in no cookie and no storage.
+func TestSigningIn(t *testing.T) {
+	env := []string{"JWT_SECRET=" + strings.Repeat("s3cret-", 8)}
+	token := strings.TrimSpace(housing(t, env, "token", "--sub", "ann", "--scope", "predict models:read"))
+	s := start(t, env...)
+	ctx := open(t, views[0])
+	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"), chromedp.Click("#house button[type=submit]", chromedp.ByQuery))
+	until(t, ctx, "a refusal", `document.querySelector("#answer .notice")`)
+	if said := text(t, ctx, "#answer"); !strings.Contains(said, "token") {
+		t.Errorf("without a token: %q", said)
+	}
+	run(t, ctx, chromedp.SendKeys("#token", token, chromedp.ByID), chromedp.Click("#signin-form button[type=submit]", chromedp.ByQuery),
+		chromedp.Click("#house button[type=submit]", chromedp.ByQuery))
+	until(t, ctx, "the price", `document.querySelector("[data-price]")`)
+	picture(t, ctx, "signed-in")
+	var kept string
+	run(t, ctx, chromedp.Evaluate(`document.cookie + JSON.stringify({...localStorage}) + JSON.stringify({...sessionStorage})`, &kept))
+	if strings.Contains(kept, token[:20]) {
+		t.Errorf("the token is kept: %s", kept)
+	}
+
+	// Without JavaScript it goes with the form.
+	ctx = open(t, view{width: 1280, noScript: true})
+	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"), chromedp.SendKeys("#form-token", token, chromedp.ByID),
+		chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible(".price", chromedp.ByQuery))
+}
+
+// TestMarkupIsText puts markup wherever a caller can put text.
+func TestMarkupIsText(t *testing.T) {
+	s := start(t)
+	const markup = `<img src=x onerror="window.broken=1"><script>window.broken=1</script>'"&`
+	ctx := open(t, views[0])
+	run(t, ctx, chromedp.Navigate(s.base+"/"))
+	for _, f := range typed {
+		run(t, ctx, chromedp.Evaluate(`(() => { const i = document.getElementById("`+f.name+`"); i.type = "text"; i.removeAttribute("maxlength"); })()`, nil),
+			chromedp.SetValue("#"+f.name, markup, chromedp.ByID))
+	}
+	run(t, ctx, chromedp.Click("#house button[type=submit]", chromedp.ByQuery))
+	until(t, ctx, "faults", `document.getElementById("faults-list")`)
+	wantUnbroken := func(where string) {
+		t.Helper()
+		var broken bool
+		run(t, ctx, chromedp.Evaluate("window.broken === 1 || document.querySelector('img') !== null", &broken))
+		if broken {
+			t.Errorf("%s: markup is markup", where)
+		}
+	}
+	wantUnbroken("fields")
+
+	ctx = open(t, view{width: 1280, noScript: true})
+	run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.SendKeys("#zipcode", "<b>x", chromedp.ByID), chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible("#faults-list", chromedp.ByID))
+	var value string
+	run(t, ctx, chromedp.Value("#zipcode", &value, chromedp.ByID))
+	if value != "<b>x" {
+		t.Errorf("the zipcode comes back as %q", value)
+	}
+
+	ctx = open(t, views[0])
+	run(t, ctx, chromedp.Navigate(s.base+"/?sqft_living="+`"><script>window.broken=1</script>`))
+	wantUnbroken("address")
+	cell := `"` + strings.ReplaceAll(markup, `"`, `""`) + `"`
+	path := writeFile(t, "bad.csv", "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode,"+cell+"\n"+strings.Repeat(cell+",", 9)+"\n")
+	choose(t, ctx, s, path)
+	until(t, ctx, "faults", `document.getElementById("file-faults")`)
+	wantUnbroken("file")
+
+	for _, page := range []string{"/", "/file", "/model", "/operations", "/docs"} {
+		answer, err := http.Get(s.base + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		policy := answer.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: policy %q", page, policy)
+		}
+	}
+}
