@@ -187,9 +187,12 @@ func set[T any](to, flag *T) {
 
 // read reads both files and compares them.
 func (c *trainCommand) read(p *program) (*sources, error) {
-	sales, salesFile, err := readSales(c.Sales, house.SalesOptions{DropInvalid: c.DropInvalid})
+	sales, salesFile, err := readSales(c.Sales, house.SalesOptions{DropInvalid: c.DropInvalid, KeepOthers: true})
 	if err != nil {
 		return nil, err
+	}
+	if leaks := model.Leaks(sales.Sales, sales.Others); len(leaks) > 0 {
+		return nil, fmt.Errorf("%s is not fit to learn from:\n  - %s", c.Sales, strings.Join(leaks, "\n  - "))
 	}
 	table, tableFile, err := readTable(c.Demographics)
 	if err != nil {

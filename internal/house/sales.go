@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ type SalesOptions struct {
 	DropInvalid bool
 	// Year is the present one, which bounds years; 0 asks the clock.
 	Year int
+	// KeepOthers keeps what stands in the columns that are not read, to look
+	// for such as give prices away.
+	KeepOthers bool
 }
 
 // Sales is what a file of sales holds.
@@ -31,6 +35,45 @@ type Sales struct {
 	Dropped     []Fault  // of the rows that were dropped, the first MaxFaults
 	DroppedRows int      // how many rows were dropped
 	Ignored     []string // the columns that were not read
+	Others      []Other  // what stands in them, if that is to be kept
+}
+
+// Other is a column that is not read.
+type Other struct {
+	Name string
+	// Values are those of the first sales, at most maxOthers: numbers as they
+	// are; of texts, each a number of its own; NaN where a cell is empty, or has
+	// one text too many.
+	Values []float64
+	texts  map[string]float64
+}
+
+// Bounds of Other.
+const (
+	maxOthers = 20_000
+	maxTexts  = 1000
+)
+
+// add keeps one more cell.
+func (o *Other) add(cell string) {
+	cell = strings.TrimSpace(cell)
+	value, isNumber := ParseNumber(cell)
+	switch known, seen := o.texts[cell]; {
+	case isNumber && !math.IsInf(value, 0):
+	case cell == "":
+		value = math.NaN()
+	case seen:
+		value = known
+	case len(o.texts) == maxTexts:
+		value = math.NaN()
+	default:
+		if o.texts == nil {
+			o.texts = map[string]float64{}
+		}
+		value = float64(len(o.texts))
+		o.texts[strings.Clone(cell)] = value
+	}
+	o.Values = append(o.Values, value)
 }
 
 // ReadSales reads a CSV file of sales: id, date, price and the columns of a
@@ -59,6 +102,13 @@ func ReadSales(r io.Reader, name string, options SalesOptions) (*Sales, error) {
 		price:   slices.Index(rows.header, "price"),
 	}
 	sales := &Sales{Ignored: slices.DeleteFunc(columns.Ignored(), func(c string) bool { return c == "id" || c == "price" })}
+	var others []int // columns
+	if options.KeepOthers {
+		for _, name := range sales.Ignored {
+			sales.Others = append(sales.Others, Other{Name: name})
+			others = append(others, slices.Index(rows.header, name))
+		}
+	}
 	var faults InvalidError
 	for {
 		sale, err := s.next()
@@ -76,6 +126,11 @@ func ReadSales(r io.Reader, name string, options SalesOptions) (*Sales, error) {
 			return nil, fmt.Errorf("%s:%d: must have at most %d sales", name, rows.Line(), MaxSales)
 		default:
 			sales.Sales = append(sales.Sales, sale)
+			if len(sales.Sales) <= maxOthers {
+				for i, column := range others {
+					sales.Others[i].add(s.record[column])
+				}
+			}
 		}
 	}
 }

@@ -188,5 +188,12 @@ func (e *outOfFold) coverage(fields string, spread []float64, of func(i int) *In
 		c.Covered += 100 / float64(n)
 		c.ByPrice[quarter] += 100 / float64((quarter+1)*n/4-quarter*n/4)
 	}
+	// Published to hundredths, beyond which they say nothing.
+	c.Covered, c.Width = hundredths(c.Covered), hundredths(c.Width)
+	for q := range c.ByPrice {
+		c.ByPrice[q] = hundredths(c.ByPrice[q])
+	}
 	return c
 }
+
+func hundredths(v float64) float64 { return math.Round(100*v) / 100 }

@@ -185,24 +185,44 @@ func roundsByValidation(ctx context.Context, sales []house.Sale, table *demograp
 }
 
 // foldsByHouse deals the houses of sales into folds at random and returns
-// each sale's fold. Sales of one house share a fold.
+// each sale's fold. Sales of one house share a fold, and so do houses under
+// several ids that are alike in every field: the units of a building, or one
+// house that was given another number.
 func foldsByHouse(sales []house.Sale, folds int, random *rand.Rand) []int {
-	byID := map[string]int{}
+	alike := map[house.House]string{}
+	group := map[string]string{} // by id: that of the first house that it goes with
 	var ids []string
-	for i := range sales {
-		if _, seen := byID[sales[i].ID]; !seen {
-			byID[sales[i].ID] = 0
-			ids = append(ids, sales[i].ID)
+	find := func(id string) string {
+		for group[id] != id {
+			id = group[id]
 		}
+		return id
+	}
+	for i := range sales {
+		id := sales[i].ID
+		if _, seen := group[id]; !seen {
+			group[id] = id
+			ids = append(ids, id)
+		}
+		h := comparableHouse(sales[i].House)
+		h.Date = house.NoDate
+		first, seen := alike[h]
+		if !seen {
+			alike[h] = id
+			continue
+		}
+		a, b := find(first), find(id)
+		group[max(a, b)] = min(a, b)
 	}
 	slices.Sort(ids)
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	byID := map[string]int{}
 	for i, id := range ids {
 		byID[id] = i % folds
 	}
 	fold := make([]int, len(sales))
 	for i := range sales {
-		fold[i] = byID[sales[i].ID]
+		fold[i] = byID[find(sales[i].ID)]
 	}
 	return fold
 }

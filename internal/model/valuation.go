@@ -67,4 +67,4 @@ func (m *Model) value(h *house.House, row []float32, level float64) Valuation {
 }
 
 // cents rounds dollars to whole cents.
-func cents(dollars float64) float64 { return math.Round(dollars*100) / 100 }
+func cents(dollars float64) float64 { return hundredths(dollars) }
