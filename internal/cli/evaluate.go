@@ -65,6 +65,11 @@ func (c *evaluateCommand) Run(p *program) (err error) {
 		Predicted: predicted,
 		Dropped:   sales.DroppedRows,
 		Faults:    sales.Dropped,
+
+		Demographics: table,
+	}
+	if r.Bounds = b.Model.Intervals(houses(sales.Sales), table); r.Bounds != nil {
+		r.Coverage = []model.Coverage{model.MeasureCoverage("as given", prices(sales.Sales), predicted, r.Bounds)}
 	}
 	for _, trainedFrom := range b.Manifest.Sources {
 		if trainedFrom.SHA256 == file.SHA256 {
@@ -85,5 +90,5 @@ func (c *evaluateCommand) Run(p *program) (err error) {
 		}
 		fmt.Fprintf(p.stderr, "Wrote metrics.json and report.html into %s.\n", c.Out)
 	}
-	return printAccuracy(p, accuracy, c.JSON)
+	return printAccuracy(p, accuracy, r.Coverage, c.JSON)
 }

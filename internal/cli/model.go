@@ -58,7 +58,7 @@ func (c *modelShowCommand) Run(p *program) (err error) {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := printAccuracy(p, m.Accuracy, false); err != nil {
+	if err := printAccuracy(p, m.Accuracy, m.Coverage, false); err != nil {
 		return err
 	}
 	return c.printImportance(p, m)

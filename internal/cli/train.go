@@ -31,6 +31,7 @@ type trainCommand struct {
 	Version      string `placeholder:"NAME" help:"Version of the model. Default: the name of the folder."`
 	DropInvalid  bool   `help:"Leave out rows of the sales that have faults, and say how many, where they are an error otherwise."`
 	Comparables  bool   `help:"Keep the sales in the bundle, without parcel numbers, to be shown as comparables: who gets the model gets the sales."`
+	Report       string `default:"basic" enum:"basic,full" placeholder:"KIND" help:"basic or full. Full trains more models, for the learning curve and for what census figures are worth, and takes about twice as long. Default: basic."`
 	Folds        int    `default:"5" placeholder:"N" help:"Parts of the cross-validation, 2 to 20. Default: 5."`
 	Threads      int    `placeholder:"N" help:"How many threads learn at once; the model does not depend on it. Default: the number of CPUs."`
 	JSON         bool   `name:"json" help:"Print the accuracy as JSON."`
@@ -102,6 +103,9 @@ func (c *trainCommand) Run(p *program) error {
 		Predicted: trained.predicted,
 		Dropped:   from.sales.DroppedRows,
 		Faults:    from.sales.Dropped,
+
+		Coverage: trained.coverage, Bounds: trained.bounds, Demographics: from.demographics,
+		Shuffled: trained.shuffled, Learning: trained.curve, WithoutCensus: trained.withoutCensus,
 	}
 	if err := writeReport(c.Out, r); err != nil {
 		return err
@@ -117,7 +121,7 @@ func (c *trainCommand) Run(p *program) error {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "Wrote %s, and beside it metrics.json and report.html.\n", c.bundlePath())
-	return printAccuracy(p, manifest.Accuracy, c.JSON)
+	return printAccuracy(p, manifest.Accuracy, manifest.Coverage, c.JSON)
 }
 
 func (c *trainCommand) bundlePath() string { return filepath.Join(c.Out, "bundle") }
@@ -218,12 +222,22 @@ type learned struct {
 	accuracy   []model.Accuracy
 	coverage   []model.Coverage
 	predicted  []float64 // by sale, in the cross-validation
+	bounds     []model.Bounds
+	shuffled   []model.Shuffled
+
+	// Of a full report.
+	curve         []model.Learning
+	withoutCensus []float64 // by sale, likewise
 }
 
 // learn measures and trains, under one progress bar.
 func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*learned, error) {
 	sales, table := from.sales.Sales, from.demographics
 	models := c.Folds + 2
+	full := c.Report == "full"
+	if full {
+		models += c.Folds + model.Curves
+	}
 	if o.Boosting.EarlyStoppingRounds > 0 {
 		models *= 2 // each is preceded by one that finds the number of rounds
 	}
@@ -252,14 +266,35 @@ func (c *trainCommand) learn(p *program, from *sources, o model.Options) (*learn
 		return nil, err
 	}
 	bar.describe("interval")
-	l := &learned{rounds: trained.Rounds, importance: trained.Importance, accuracy: append(validation.Accuracy, newest), predicted: validation.Prices}
-	if l.model, l.coverage, err = model.Calibrate(p.ctx, trained.Model, sales, validation, table, o); err != nil {
+	calibrated, err := model.Calibrate(p.ctx, trained.Model, sales, validation, table, o)
+	if err != nil {
 		return nil, err
 	}
-	if c.Comparables {
-		l.model, err = l.model.WithComparables(model.NewComparables(l.model, sales, validation, table))
+	l := &learned{
+		model: calibrated.Model, rounds: trained.Rounds, importance: trained.Importance, accuracy: append(validation.Accuracy, newest),
+		coverage: calibrated.Coverage, bounds: calibrated.Bounds, predicted: validation.Prices, shuffled: validation.Shuffled,
 	}
-	return l, err
+	if c.Comparables {
+		if l.model, err = l.model.WithComparables(model.NewComparables(l.model, sales, validation, table)); err != nil {
+			return nil, err
+		}
+	}
+	if !full {
+		return l, nil
+	}
+	if l.curve, err = model.LearningCurve(p.ctx, sales, table, o, step("learning curve")); err != nil {
+		return nil, err
+	}
+	flat, err := model.WithoutCensus(table)
+	if err != nil {
+		return nil, err
+	}
+	without, err := model.CrossValidate(p.ctx, sales, flat, o, c.Folds, step("without census figures"))
+	if err != nil {
+		return nil, err
+	}
+	l.withoutCensus = without.Prices
+	return l, nil
 }
 
 // creationTime returns the time that a bundle made now is said to be of:
@@ -327,9 +362,9 @@ func writeReport(dir string, r *report.Report) error {
 }
 
 // printAccuracy prints what was measured, as a table or as JSON.
-func printAccuracy(p *program, accuracy []model.Accuracy, asJSON bool) error {
+func printAccuracy(p *program, accuracy []model.Accuracy, coverage []model.Coverage, asJSON bool) error {
 	if asJSON {
-		return printJSON(p.stdout, map[string]any{"accuracy": accuracy})
+		return printJSON(p.stdout, map[string]any{"accuracy": accuracy, "coverage": coverage})
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	protocol := ""
@@ -342,7 +377,24 @@ func printAccuracy(p *program, accuracy []model.Accuracy, asJSON bool) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%.4f\t%.0f\t%.0f\t%.2f\t%.2f\t%.1f\t%.1f\t%.3f\t%.2f\t%.3f\t%+.3f\n", a.Part, a.Fields, a.Sales,
 			a.R2, a.RMSE, a.MAE, a.MAPE, a.MdAPE, a.PPE10, a.PPE20, a.MedianRatio, a.COD, a.PRD, a.PRB)
 	}
+	if err := w.Flush(); err != nil || len(coverage) == 0 {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\nintervals of %.0f %%, about prices of sales not learned from:\n", 100*coverage[0].Level)
+	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "fields known\tn\twithin\twidth\twithin, by quarter of the price")
+	for _, c := range coverage {
+		fmt.Fprintf(w, "%s\t%d\t%.1f %%\t%.1f %%\t%.1f\n", c.Fields, c.Sales, c.Covered, c.Width, c.ByPrice)
+	}
 	return w.Flush()
+}
+
+func prices(sales []house.Sale) []float64 {
+	out := make([]float64, len(sales))
+	for i := range sales {
+		out[i] = sales[i].Price
+	}
+	return out
 }
 
 func houses(sales []house.Sale) []house.House {

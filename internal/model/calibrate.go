@@ -46,12 +46,24 @@ func spreadParams(o Options) gbdt.Params {
 	return p
 }
 
-// Calibrate returns m with an interval from the errors of a validation on the
-// sales that m was trained from, and how often it covers. The spread is
+// Calibrated is a model with an interval, and how that did on sales that
+// neither had seen.
+type Calibrated struct {
+	Model    *Model
+	Coverage []Coverage
+	// Bounds are those of the sales with all fields known, at DefaultLevel.
+	Bounds []Bounds
+}
+
+// Bounds are those of an interval, in dollars.
+type Bounds struct{ Low, High float64 }
+
+// Calibrate gives m an interval from the errors of a validation on the sales
+// that m was trained from. The spread is
 // learned fold by fold from the errors in the other folds, so that scores are
 // of sales whose errors were not learned from; coverage in a fold is measured
 // with the scores of the others.
-func Calibrate(ctx context.Context, m *Model, sales []house.Sale, v *Validation, table *demographics.Table, o Options) (*Model, []Coverage, error) {
+func Calibrate(ctx context.Context, m *Model, sales []house.Sale, v *Validation, table *demographics.Table, o Options) (*Calibrated, error) {
 	parts := make([]*outOfFold, len(v.known))
 	for k := range v.known {
 		parts[k] = newOutOfFold(m, sales, &v.known[k], table)
@@ -63,7 +75,7 @@ func Calibrate(ctx context.Context, m *Model, sales []house.Sale, v *Validation,
 	for number := range v.folds {
 		forest, err := learnSpread(ctx, parts, func(i int) bool { return v.fold[i] != number }, o)
 		if err != nil {
-			return nil, nil, fmt.Errorf("interval: %w", err)
+			return nil, fmt.Errorf("interval: %w", err)
 		}
 		for k, part := range parts {
 			for i := range sales {
@@ -75,15 +87,17 @@ func Calibrate(ctx context.Context, m *Model, sales []house.Sale, v *Validation,
 	}
 	forest, err := learnSpread(ctx, parts, func(int) bool { return true }, o)
 	if err != nil {
-		return nil, nil, fmt.Errorf("interval: %w", err)
+		return nil, fmt.Errorf("interval: %w", err)
 	}
 	everything := func(int) bool { return true }
 	interval, err := NewInterval(forest, parts[wholeRecords].scores(spread[wholeRecords], everything), parts[partialRecords].scores(spread[partialRecords], everything))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var coverage []Coverage
-	for k, part := range parts {
+	with := *m
+	with.Interval = interval
+	out := &Calibrated{Model: &with}
+	for k := range parts {
 		class := partialRecords
 		if k == wholeRecords {
 			class = wholeRecords
@@ -93,32 +107,37 @@ func Calibrate(ctx context.Context, m *Model, sales []house.Sale, v *Validation,
 			scores := parts[class].scores(spread[class], func(i int) bool { return v.fold[i] != number })
 			byFold[number] = &Interval{Scores: [2][]float64{scores, scores}}
 		}
-		coverage = append(coverage, part.coverage(v.known[k].name, spread[k], func(i int) *Interval { return byFold[v.fold[i]] }))
+		bounds := make([]Bounds, len(sales))
+		for i := range bounds {
+			low, high := byFold[v.fold[i]].bounds(wholeRecords, spread[k][i], DefaultLevel)
+			price := v.known[k].prices[i]
+			bounds[i] = Bounds{price * math.Exp(low), price * math.Exp(high)}
+		}
+		out.Coverage = append(out.Coverage, MeasureCoverage(v.known[k].name, pricesOf(sales), v.known[k].prices, bounds))
+		if k == wholeRecords {
+			out.Bounds = bounds
+		}
 	}
-	with := *m
-	with.Interval = interval
-	return &with, coverage, nil
+	return out, nil
 }
 
 // outOfFold are the errors of a validation with some fields known.
 type outOfFold struct {
 	rows  gbdt.Matrix // with the log price behind each
 	error []float64   // log sale price less log price
-	log   []float64   // price
-	sold  []float64   // log sale price
 }
 
 func newOutOfFold(m *Model, sales []house.Sale, known *knownFields, table *demographics.Table) *outOfFold {
 	n := len(sales)
-	e := &outOfFold{rows: gbdt.NewMatrix(n, spreadColumns()), error: make([]float64, n), log: make([]float64, n), sold: make([]float64, n)}
+	e := &outOfFold{rows: gbdt.NewMatrix(n, spreadColumns()), error: make([]float64, n)}
 	for i := range sales {
 		h := &known.houses[i]
 		area, _ := table.Lookup(h.Zipcode())
 		row := e.rows.Row(i)
 		m.Encoder.Row(row[:features.NumColumns()], h, area)
-		e.log[i], e.sold[i] = math.Log(known.prices[i]), math.Log(sales[i].Price)
-		row[features.NumColumns()] = float32(e.log[i])
-		e.error[i] = e.sold[i] - e.log[i]
+		logPrice := math.Log(known.prices[i])
+		row[features.NumColumns()] = float32(logPrice)
+		e.error[i] = math.Log(sales[i].Price) - logPrice
 	}
 	return e
 }
@@ -169,24 +188,24 @@ func (e *outOfFold) scores(spread []float64, wanted func(int) bool) []float64 {
 	return quantiles
 }
 
-// coverage measures intervals on the sales, each by its own.
-func (e *outOfFold) coverage(fields string, spread []float64, of func(i int) *Interval) Coverage {
-	n := len(e.error)
+// MeasureCoverage compares intervals of DefaultLevel about prices with what
+// the houses sold for. Fields says what was known of them.
+func MeasureCoverage(fields string, sold, prices []float64, bounds []Bounds) Coverage {
+	n := len(sold)
 	c := Coverage{Fields: fields, Sales: n, Level: DefaultLevel, ByPrice: make([]float64, 4)}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(e.sold[a], e.sold[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sold[a], sold[b]) })
 	for rank, i := range order {
-		low, high := of(i).bounds(wholeRecords, spread[i], DefaultLevel)
-		c.Width += 100 * (math.Exp(high) - math.Exp(low)) / float64(n)
-		if e.error[i] < low || e.error[i] > high {
+		c.Width += 100 * (bounds[i].High - bounds[i].Low) / prices[i] / float64(n)
+		if sold[i] < bounds[i].Low || sold[i] > bounds[i].High {
 			continue
 		}
 		quarter := rank * 4 / n
 		c.Covered += 100 / float64(n)
-		c.ByPrice[quarter] += 100 / float64((quarter+1)*n/4-quarter*n/4)
+		c.ByPrice[quarter] += 100 / float64(((quarter+1)*n+3)/4-(quarter*n+3)/4)
 	}
 	// Published to hundredths, beyond which they say nothing.
 	c.Covered, c.Width = hundredths(c.Covered), hundredths(c.Width)

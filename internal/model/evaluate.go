@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"housing/internal/demographics"
+	"housing/internal/features"
 	"housing/internal/gbdt"
 	"housing/internal/house"
 )
@@ -53,6 +54,8 @@ type Validation struct {
 	Accuracy []Accuracy
 	// Prices are those of the sales with all fields known, in dollars.
 	Prices []float64
+	// Shuffled is what each thing that is known of a house is worth.
+	Shuffled []Shuffled
 
 	known []knownFields
 	fold  []int // of each sale: of the model that valued it
@@ -92,6 +95,11 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 		v.known[k].prices = make([]float64, len(sales))
 	}
 
+	swapped := make([][]float64, features.NumReasons())
+	for r := range swapped {
+		swapped[r] = make([]float64, len(sales))
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, o.Threads))
 	single := o
@@ -104,13 +112,20 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 				return fmt.Errorf("fold %d of %d: %w", number+1, folds, err)
 			}
 			var price [1]float64
+			var inside []int
 			for i := range sales {
 				if v.fold[i] != number {
 					continue
 				}
+				inside = append(inside, i)
 				for _, known := range v.known {
 					known.prices[i] = trained.Model.Prices(price[:], known.houses[i:i+1], table)[0]
 				}
+			}
+			random := rand.New(rand.NewPCG(o.Boosting.Seed+uint64(number), shuffleStream))
+			err = shuffled(trained.Model, housesOf(valued), table, random, func(r, k int, price float64) { swapped[r][inside[k]] = price })
+			if err != nil {
+				return fmt.Errorf("fold %d of %d: %w", number+1, folds, err)
 			}
 			return nil
 		})
@@ -131,6 +146,13 @@ func CrossValidate(ctx context.Context, sales []house.Sale, table *demographics.
 		v.Accuracy = append(v.Accuracy, measured...)
 	}
 	v.Prices = v.known[wholeRecords].prices
+	for r, feature := range features.Reasons() {
+		worse, err := Measure(pricesOf(sales), swapped[r])
+		if err != nil {
+			return nil, fmt.Errorf("cross-validation with %s swapped: %w", feature, err)
+		}
+		v.Shuffled = append(v.Shuffled, Shuffled{feature, hundredths(worse.MAPE - v.Accuracy[0].MAPE), hundredths(worse.RMSE - v.Accuracy[0].RMSE)})
+	}
 	return v, nil
 }
 

@@ -23,6 +23,8 @@ const (
 	foldStream
 	validationStream
 	hiddenStream
+	shuffleStream
+	curveStream
 )
 
 // Trained is a model and how it came about.

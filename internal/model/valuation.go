@@ -66,5 +66,22 @@ func (m *Model) value(h *house.House, row []float32, level float64) Valuation {
 	return v
 }
 
+// Intervals returns the interval of each house at DefaultLevel, nil where the
+// model has none. It is quicker than [Model.Value].
+func (m *Model) Intervals(houses []house.House, table *demographics.Table) []Bounds {
+	if m.Interval == nil {
+		return nil
+	}
+	row := make([]float32, features.NumColumns())
+	bounds := make([]Bounds, len(houses))
+	for i, price := range m.Prices(nil, houses, table) {
+		area, _ := table.Lookup(houses[i].Zipcode())
+		m.Encoder.Row(row, &houses[i], area)
+		c := m.Interval.certainty(&houses[i], row, math.Log(price), DefaultLevel)
+		bounds[i] = Bounds{price * c.low, price * c.high}
+	}
+	return bounds
+}
+
 // cents rounds dollars to whole cents.
 func cents(dollars float64) float64 { return hundredths(dollars) }

@@ -36,9 +36,11 @@ var calibratedOnce = sync.OnceValues(func() (*calibrated, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.model, c.coverage, err = Calibrate(context.Background(), trained.Model, c.sales, v, table, o); err != nil {
+	calibrated, err := Calibrate(context.Background(), trained.Model, c.sales, v, table, o)
+	if err != nil {
 		return nil, err
 	}
+	c.model, c.coverage = calibrated.Model, calibrated.Coverage
 	c.model, err = c.model.WithComparables(NewComparables(c.model, c.sales, v, table))
 	return c, err
 })

@@ -35,6 +35,7 @@ type page struct {
 	Scatter    *scatter
 	Histogram  *histogram
 	Groupings  []grouping
+	Study      *study
 	Importance []importance
 	Other      string // share of the features that are not shown, or ""
 	Trained    []bundle.Source
@@ -80,6 +81,9 @@ func (r *Report) HTML() ([]byte, error) {
 	}
 	p.Histogram = newHistogram(r, overall)
 	if p.Groupings, err = newGroupings(r, overall); err != nil {
+		return nil, err
+	}
+	if p.Study, err = r.study(); err != nil {
 		return nil, err
 	}
 	p.Importance, p.Other = importances(&r.Manifest)

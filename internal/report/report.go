@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"housing/internal/bundle"
+	"housing/internal/demographics"
 	"housing/internal/house"
 	"housing/internal/model"
 )
@@ -27,6 +28,14 @@ type Report struct {
 	Sales     []house.Sale // that were valued
 	Predicted []float64    // their prices in dollars, in the order of Sales
 
+	// What was looked into beside; each is left out where it is empty.
+	Coverage      []model.Coverage
+	Bounds        []model.Bounds      // of the intervals of Sales
+	Demographics  *demographics.Table // of the neighbourhoods of Sales
+	WithoutCensus []float64           // prices of Sales by models that knew no census figures
+	Shuffled      []model.Shuffled
+	Learning      []model.Learning
+
 	Notes   []string      // what the reader must know to trust or doubt the figures
 	Dropped int           // rows that were not used
 	Faults  []house.Fault // why they were not, at least of the first
@@ -44,8 +53,15 @@ type document struct {
 	Model      modelPart        `json:"model"`
 	MeasuredOn []bundle.Source  `json:"measured_on"`
 	Accuracy   []model.Accuracy `json:"accuracy"`
-	Dropped    droppedPart      `json:"dropped"`
-	Notes      []string         `json:"notes"`
+	Coverage   []model.Coverage `json:"coverage"`
+
+	Neighbourhoods []Neighbourhood  `json:"neighbourhoods"`
+	Shuffled       []model.Shuffled `json:"permutation_importance"`
+	Learning       []model.Learning `json:"learning_curve"`
+	WithoutCensus  *model.Metrics   `json:"without_census,omitempty"` // absent where that was not tried
+
+	Dropped droppedPart `json:"dropped"`
+	Notes   []string    `json:"notes"`
 }
 
 type modelPart struct {
@@ -73,6 +89,22 @@ func (r *Report) JSON() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	neighbourhoods, err := r.neighbourhoods()
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", r.Title, err)
+	}
+	var without *model.Metrics
+	if r.WithoutCensus != nil {
+		everything := make([]int, len(r.Sales))
+		for i := range everything {
+			everything[i] = i
+		}
+		measured, err := r.measure(everything, r.WithoutCensus)
+		if err != nil {
+			return nil, fmt.Errorf("metrics of %s: %w", r.Title, err)
+		}
+		without = &measured
+	}
 	m := &r.Manifest
 	text, err := json.MarshalIndent(document{
 		Title: r.Title,
@@ -83,8 +115,15 @@ func (r *Report) JSON() ([]byte, error) {
 		},
 		MeasuredOn: list(r.Sources),
 		Accuracy:   list(r.Accuracy),
-		Dropped:    droppedPart{r.Dropped, list(reasons(r.Faults))},
-		Notes:      list(r.Notes),
+		Coverage:   list(r.Coverage),
+
+		Neighbourhoods: list(neighbourhoods),
+		Shuffled:       list(r.Shuffled),
+		Learning:       list(r.Learning),
+		WithoutCensus:  without,
+
+		Dropped: droppedPart{r.Dropped, list(reasons(r.Faults))},
+		Notes:   list(r.Notes),
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", r.Title, err)
@@ -105,6 +144,9 @@ func list[T any](values []T) []T {
 func (r *Report) check() error {
 	if len(r.Sales) != len(r.Predicted) {
 		return fmt.Errorf("report on %s: %d sales and %d predicted prices", r.Title, len(r.Sales), len(r.Predicted))
+	}
+	if r.Bounds != nil && len(r.Bounds) != len(r.Sales) || r.WithoutCensus != nil && len(r.WithoutCensus) != len(r.Sales) {
+		return fmt.Errorf("report on %s: intervals or prices are of other sales", r.Title)
 	}
 	for i := range r.Sales {
 		for _, price := range [2]float64{r.Sales[i].Price, r.Predicted[i]} {

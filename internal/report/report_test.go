@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"housing/internal/bundle"
+	"housing/internal/demographics"
 	"housing/internal/gbdt"
 	"housing/internal/house"
 	"housing/internal/model"
@@ -60,6 +61,67 @@ func full(t *testing.T, n int) *Report {
 			{Location: "sales.csv:9: column grade", Message: "must be at most 13"},
 			{Location: "sales.csv:12: column price", Message: "must be more than 0"},
 		},
+		Coverage:      []model.Coverage{{Fields: "all 18", Sales: n, Level: 0.9, Covered: 90.1, Width: 43.25, ByPrice: []float64{88, 92, 91.5, 88.9}}},
+		Bounds:        bounds(predicted),
+		Demographics:  neighbours(t),
+		WithoutCensus: predicted,
+		Shuffled:      []model.Shuffled{{Feature: "location", MAPE: 12.5, RMSE: 90_000}, {Feature: "date", MAPE: -0.01, RMSE: 12}},
+		Learning:      []model.Learning{{Sales: 1000, Metrics: metrics}, {Sales: 9000, Metrics: metrics}},
+	}
+}
+
+// bounds are of intervals that some of the sales lie outside of.
+func bounds(predicted []float64) []model.Bounds {
+	b := make([]model.Bounds, len(predicted))
+	for i, p := range predicted {
+		b[i] = model.Bounds{Low: p * 0.82, High: p * (1.1 + 0.01*float64(i%7))}
+	}
+	return b
+}
+
+// neighbours has figures of the zipcodes of the made-up sales.
+func neighbours(t *testing.T) *demographics.Table {
+	t.Helper()
+	var zipcodes []house.Zipcode
+	var areas []demographics.Area
+	for i := range 9 {
+		zipcodes = append(zipcodes, house.Zipcode(98000+i))
+		areas = append(areas, demographics.Area{5: float32(40_000 + 7_000*i), 24: float32(5 * i), 25: float32(i)})
+	}
+	table, err := demographics.NewTable(zipcodes, areas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// TestNeighbourhoodsAreParted holds that the sales of a zipcode stay together
+// and every sale with figures is counted once for each figure.
+func TestNeighbourhoodsAreParted(t *testing.T) {
+	r := full(t, 600)
+	all, err := r.neighbourhoods()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for i := range r.Sales {
+		if _, ok := r.Demographics.Lookup(r.Sales[i].House.Zipcode()); ok {
+			known++
+		}
+	}
+	count, last := map[string]int{}, map[string]float64{}
+	for _, n := range all {
+		if n.From <= last[n.By] && count[n.By] > 0 || n.To < n.From || n.WithoutCensus == nil || n.Covered <= 0 || n.Covered > 100 {
+			t.Errorf("%s from %g to %g after %g: %+v", n.By, n.From, n.To, last[n.By], n)
+		}
+		count[n.By] += n.Sales
+		last[n.By] = n.To
+	}
+	if len(all) != 2*quarters || count[censusFigures[0].name] != known || count[censusFigures[1].name] != known {
+		t.Errorf("%d groups with %v of %d sales", len(all), count, known)
+	}
+	if got := neighbourhoodTable(all); len(got) != 2 || len(got[0].Rows) != quarters || len(got[0].Rows[0]) != len(neighbourhoodHead) {
+		t.Errorf("table %+v", got)
 	}
 }
 
@@ -189,6 +251,7 @@ func TestSectionsWithoutDataAreLeftOut(t *testing.T) {
 		"How close are the prices?", "Are they fair?", "Each sale", "Predicted over actual price", "By price", "By month of sale",
 		"By grade", "By zipcode", "All that was measured", "What it looks at", "Which it is", "What it was trained from",
 		"What it was measured on", "What was left out", "How it was trained",
+		"How sure are they?", "By width", "Are neighbourhoods treated alike?", "Without the census figures", "What each thing is worth", "Would more sales help?",
 	}
 	all := reports(t)
 	for _, test := range []struct {
@@ -236,6 +299,7 @@ func TestReportThatCannotBeShownIsRefused(t *testing.T) {
 		{"a price is NaN", "sale 2 has the price NaN", func(r *Report) { r.Predicted[1] = math.NaN() }},
 		{"a price is negative", "sale 1 has the price -1", func(r *Report) { r.Sales[0].Price = -1 }},
 		{"a figure is NaN", `a figure of "made up" is NaN`, func(r *Report) { r.Accuracy[1].PRB = math.NaN() }},
+		{"an interval is missing", "intervals or prices are of other sales", func(r *Report) { r.Bounds = r.Bounds[:1] }},
 		{"importance does not fit", "importance of 1 features, there are 3", func(r *Report) { r.Manifest.Importance = []float64{1} }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -56,10 +56,12 @@ func Full(t testing.TB, version string, seed uint64) bundle.Contents {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Model, c.Manifest.Coverage, err = model.Calibrate(context.Background(), c.Model, sales, v, c.Demographics, o); err != nil {
+	calibrated, err := model.Calibrate(context.Background(), c.Model, sales, v, c.Demographics, o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Model, err = c.Model.WithComparables(model.NewComparables(c.Model, sales, v, c.Demographics)); err != nil {
+	c.Manifest.Coverage = calibrated.Coverage
+	if c.Model, err = calibrated.Model.WithComparables(model.NewComparables(calibrated.Model, sales, v, c.Demographics)); err != nil {
 		t.Fatal(err)
 	}
 	return c
