@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,7 +19,7 @@ func TestCodesAgreeWithThresholds(t *testing.T) {
 		), 1, 400).Draw(t, "values")
 		maxBins := rapid.IntRange(2, MaxBins).Draw(t, "maxBins")
 		x := Matrix{Data: values, Rows: len(values), Cols: 1}
-		bins, err := NewBins(x, maxBins)
+		bins, err := NewBins(x, maxBins, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +56,7 @@ func TestBinsHoldAboutAsManyRowsEach(t *testing.T) {
 			x.Data[i] = 1 // one value that is a quarter of all
 		}
 	}
-	bins, err := NewBins(x, 100)
+	bins, err := NewBins(x, 100, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,5 +79,23 @@ func TestBinsHoldAboutAsManyRowsEach(t *testing.T) {
 	}
 	if large != 1 {
 		t.Errorf("%d bins hold over 2500 rows, want the one of the common value: %v", large, counts)
+	}
+}
+
+func TestFloatsAreSorted(t *testing.T) {
+	random := &splitmix{3}
+	for _, n := range []int{1, 100, 1 << 10, 50_000} {
+		values := make([]float32, n)
+		for i := range values {
+			values[i] = oddFloat(random)
+		}
+		want := slices.Clone(values)
+		slices.Sort(want)
+		got := sortFloats(values, make([]float32, n))
+		for i := range want {
+			if got[i] != want[i] { // 0 and -0 are alike
+				t.Fatalf("of %d: number %d is %g, want %g", n, i, got[i], want[i])
+			}
+		}
 	}
 }

@@ -67,7 +67,7 @@ func Train(ctx context.Context, train Dataset, validation *Dataset, objective Ob
 	if p.EarlyStoppingRounds > 0 && validation == nil {
 		return nil, errors.New("train: early stopping needs a validation set")
 	}
-	bins, err := NewBins(train.X, p.MaxBins)
+	bins, err := NewBins(train.X, p.MaxBins, p.Threads)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -102,6 +102,8 @@ type trainer struct {
 	train     Dataset
 	data      *binned
 	margin    []float64 // prediction by row so far
+	gradient  []float64 // by row, in the round
+	hessian   []float64
 	grower    *grower
 
 	validation       *Dataset
@@ -154,14 +156,16 @@ func (t *trainer) round(number uint64) {
 	sample, rest := sampleRows(random, t.data.rows, t.params.Subsample)
 	grown := g.grow(sample, columns)
 	t.refine(grown)
-	for i, rows := range grown.rows {
-		for _, r := range rows {
+	parallel(len(grown.rows), t.params.Threads, func(i int) {
+		for _, r := range grown.rows[i] {
 			t.margin[r] += float64(grown.values[i])
 		}
-	}
-	for _, r := range rest {
-		t.margin[r] += float64(grown.values[grown.leafOf(t.data, r)])
-	}
+	})
+	parallel((len(rest)+rowShare-1)/rowShare, t.params.Threads, func(i int) {
+		for _, r := range rest[i*rowShare : min((i+1)*rowShare, len(rest))] {
+			t.margin[r] += float64(grown.values[grown.leafOf(t.data, r)])
+		}
+	})
 	grown.appendTo(t.result.Forest, t.bins, g.criterion.hScale)
 	gain := make([]float64, t.train.X.Cols)
 	for i := range grown.branches {
@@ -175,19 +179,26 @@ func (t *trainer) round(number uint64) {
 // differentiate fills the rows' derivatives, in fixed point.
 func (t *trainer) differentiate() criterion {
 	n := len(t.margin)
-	gradient, hessian := make([]float64, n), make([]float64, n)
+	if t.gradient == nil {
+		t.gradient, t.hessian = make([]float64, n), make([]float64, n)
+	}
+	gradient, hessian := t.gradient, t.hessian
 	const block = 4096
 	blocks := (n + block - 1) / block
+	largest := make([][2]float64, blocks)
 	parallel(blocks, t.params.Threads, func(b int) {
+		var maxG, maxH float64
 		for i := b * block; i < min(n, (b+1)*block); i++ {
 			g, h := t.objective.Derivatives(t.margin[i], t.train.Label[i])
 			w := weightOf(t.train.Weight, i)
 			gradient[i], hessian[i] = w*g, w*h
+			maxG, maxH = max(maxG, math.Abs(w*g)), max(maxH, w*h)
 		}
+		largest[b] = [2]float64{maxG, maxH}
 	})
 	var maxG, maxH float64
-	for i := range n {
-		maxG, maxH = max(maxG, math.Abs(gradient[i])), max(maxH, hessian[i])
+	for _, l := range largest {
+		maxG, maxH = max(maxG, l[0]), max(maxH, l[1])
 	}
 	gs, hs := fixedPoint(maxG), fixedPoint(maxH)
 	parallel(blocks, t.params.Threads, func(b int) {

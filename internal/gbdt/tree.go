@@ -42,7 +42,7 @@ type grower struct {
 
 	layout   layout
 	gathered []derivative
-	parted   []int32
+	parted   []int32 // rows that go left, then those that go right
 	spare    []histogram
 	bests    []split
 }
@@ -51,10 +51,10 @@ type grower struct {
 // best gain first (Ke et al. 2017, leaf-wise).
 func (g *grower) grow(sample []int32, columns []int) *tree {
 	if g.parted == nil {
-		g.parted = make([]int32, g.data.rows)
+		g.parted = make([]int32, 2*g.data.rows)
 		g.gathered = make([]derivative, g.data.rows)
 	}
-	g.layout = newLayout(g.data, columns)
+	g.layout.lay(g.data, columns, g.params.Threads)
 	g.bests = make([]split, len(columns))
 	root := &leaf{rows: sample, parent: -1, bounds: unbounded()}
 	for _, r := range sample {
@@ -123,7 +123,7 @@ func (g *grower) split(t *tree, l *leaf) (left, right *leaf) {
 	small.hist = g.histogram()
 	g.fill(small)
 	large.hist = l.hist
-	large.hist.subtract(small.hist)
+	large.hist.subtract(&g.layout, small.hist, g.params.Threads)
 	for _, child := range [2]*leaf{small, large} {
 		if g.find(child); child.best.gain == 0 {
 			g.spare = append(g.spare, child.hist)
@@ -134,8 +134,7 @@ func (g *grower) split(t *tree, l *leaf) (left, right *leaf) {
 }
 
 // part orders rows so that those that go left come first, each side in its
-// old order, and returns how many they are. It has no branch to mispredict:
-// each row is written to both sides, and one of the two moves on.
+// old order, and returns how many they are.
 func (g *grower) part(rows []int32, s *split, unknown uint8) int {
 	var goesLeft [MaxBins + 1]uint8
 	for c := range int(s.code) + 1 {
@@ -145,26 +144,54 @@ func (g *grower) part(rows []int32, s *split, unknown uint8) int {
 		goesLeft[unknown] = 1
 	}
 	codes := g.data.codes[s.column]
-	right := g.parted[:len(rows)]
-	left, other := 0, 0
-	for _, r := range rows {
-		to := int(goesLeft[codes[r]])
-		rows[left] = r
-		right[other] = r
-		left += to
-		other += 1 - to
+	left, right := g.parted[:len(rows)], g.parted[g.data.rows:][:len(rows)]
+	shares := (len(rows) + rowShare - 1) / rowShare
+	lefts := make([]int, shares) // by share: how many go left
+	parallel(shares, g.params.Threads, func(i int) {
+		lo, hi := i*rowShare, min((i+1)*rowShare, len(rows))
+		lefts[i] = partShare(left[lo:hi], right[lo:hi], rows[lo:hi], codes, &goesLeft)
+	})
+	total := 0
+	for i, n := range lefts {
+		lefts[i] = total
+		total += n
 	}
-	copy(rows[left:], right[:other])
-	return left
+	parallel(shares, g.params.Threads, func(i int) {
+		lo, hi := i*rowShare, min((i+1)*rowShare, len(rows))
+		n := total - lefts[i]
+		if i+1 < shares {
+			n = lefts[i+1] - lefts[i]
+		}
+		copy(rows[lefts[i]:], left[lo:lo+n])
+		copy(rows[total+lo-lefts[i]:], right[lo:hi-n])
+	})
+	return total
+}
+
+// rowShare is how many rows one goroutine sees to at a time.
+const rowShare = 1 << 14
+
+// partShare parts rows into those that go left, the number of which it
+// returns, and the others. It has no branch to mispredict: each row is
+// written to both, and one of the two moves on.
+func partShare(left, right, rows []int32, codes []uint8, goesLeft *[MaxBins + 1]uint8) int {
+	n := 0
+	for i, r := range rows {
+		left[n], right[i-n] = r, r
+		n += int(goesLeft[codes[r]])
+	}
+	return n
 }
 
 // fill makes the leaf's histogram from its rows.
 func (g *grower) fill(l *leaf) {
 	gathered := g.gathered[:len(l.rows)]
-	for i, r := range l.rows {
-		gathered[i] = g.derivatives[r]
-	}
-	l.hist.fill(g.data, g.layout, l.rows, gathered, g.params.Threads)
+	parallel((len(l.rows)+rowShare-1)/rowShare, g.params.Threads, func(i int) {
+		for i := i * rowShare; i < min((i+1)*rowShare, len(l.rows)); i++ {
+			gathered[i] = g.derivatives[l.rows[i]]
+		}
+	})
+	l.hist.fill(&g.layout, l.rows, gathered, g.params.Threads)
 }
 
 // find looks for the leaf's best split; of equal ones the first column's.
@@ -173,12 +200,11 @@ func (g *grower) find(l *leaf) {
 		return
 	}
 	threads := g.params.Threads
-	if len(l.hist) < parallelWork/8 {
+	if g.layout.size() < parallelWork/8 {
 		threads = 1
 	}
 	parallel(len(g.layout.columns), threads, func(k int) {
-		cells := l.hist[g.layout.offsets[k]:g.layout.offsets[k+1]]
-		g.bests[k] = g.criterion.best(cells, g.layout.columns[k], l.sum, l.bounds)
+		g.bests[k] = g.criterion.best(g.layout.column(l.hist, k), g.layout.columns[k], l.sum, l.bounds)
 	})
 	for _, s := range g.bests {
 		if s.gain > l.best.gain {
@@ -187,16 +213,14 @@ func (g *grower) find(l *leaf) {
 	}
 }
 
-// histogram returns a spare histogram, or a new one with room for any
-// layout of as many columns.
+// histogram returns a spare histogram, or a new one.
 func (g *grower) histogram() histogram {
-	size := g.layout.offsets[len(g.layout.columns)]
 	if n := len(g.spare); n > 0 {
 		h := g.spare[n-1]
 		g.spare = g.spare[:n-1]
-		return h[:size]
+		return h
 	}
-	return make(histogram, size, len(g.layout.columns)*(MaxBins+1))
+	return make(histogram, g.layout.size())
 }
 
 func (t *tree) link(parent int32, isLeft bool, child int32) {
