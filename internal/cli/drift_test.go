@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -25,23 +24,7 @@ import (
 // and after requests, and waits for the metrics.
 func TestAServiceComparesWhatItIsAsked(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"curl", "sh"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
-	text, err := os.ReadFile("../../docs/drift.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "<!-- commands: a test runs them -->\n```sh\n")
-	commands, _, _ := strings.Cut(rest, "```\n")
-	if !found {
-		t.Fatal("docs/drift.md has no commands")
-	}
+	commands, _ := commandsOf(t, "drift.md")
 	s := startService(t, map[string]string{"RATE_LIMIT": "off"})
 	about := func() *httpapi.Drift {
 		t.Helper()

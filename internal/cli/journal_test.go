@@ -179,9 +179,11 @@ func TestARetryOnAnotherReplicaIsKeptOnce(t *testing.T) {
 	}
 }
 
-// TestTheCommandsOfTheOutcomes are run as docs/outcomes.md has them.
-func TestTheCommandsOfTheOutcomes(t *testing.T) {
-	t.Parallel()
+// commandsOf returns the commands of a document that a test runs, and what
+// stands after them. Where they cannot be run here the test is skipped, or
+// fails where CI=true.
+func commandsOf(t *testing.T, document string) (commands, rest string) {
+	t.Helper()
 	for _, program := range []string{"curl", "sh"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") == "true" {
@@ -190,17 +192,24 @@ func TestTheCommandsOfTheOutcomes(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	text, err := os.ReadFile("../../docs/outcomes.md")
+	text, err := os.ReadFile("../../docs/" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "<!-- commands: a test runs them -->\n```sh\n")
-	commands, rest, _ := strings.Cut(rest, "```\n")
+	_, after, found := strings.Cut(string(text), "<!-- commands: a test runs them -->\n```sh\n")
+	commands, rest, ended := strings.Cut(after, "```\n")
+	if !found || !ended {
+		t.Fatalf("docs/%s has no commands", document)
+	}
+	return commands, rest
+}
+
+// TestTheCommandsOfTheOutcomes are run as docs/outcomes.md has them.
+func TestTheCommandsOfTheOutcomes(t *testing.T) {
+	t.Parallel()
+	commands, rest := commandsOf(t, "outcomes.md")
 	_, rest, _ = strings.Cut(rest, "```json\n")
 	want, _, _ := strings.Cut(rest, "```\n")
-	if !found || want == "" {
-		t.Fatal("docs/outcomes.md has no commands")
-	}
 	server := storetest.NewPostgres(t)
 	s := startService(t, map[string]string{"DATABASE_URL": server.URL})
 	s.settled()

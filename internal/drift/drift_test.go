@@ -62,12 +62,19 @@ type trained struct {
 	houses []house.House
 }
 
+// madeUp is the bundle of made-up sales, trained once.
+var madeUp struct {
+	sync.Once
+	data []byte
+}
+
 // models are the built-in model with the sales it was trained on, where they
 // are beside the project, and a model of made-up sales.
 func models(t *testing.T) map[string]func(t *testing.T) trained {
 	return map[string]func(t *testing.T) trained{
 		"made-up sales": func(t *testing.T) trained {
-			b, err := bundle.Parse(bundletest.Bytes(t, "kc-1", 1))
+			madeUp.Do(func() { madeUp.data = bundletest.Bytes(t, "kc-1", 1) })
+			b, err := bundle.Parse(madeUp.data)
 			if err != nil {
 				t.Fatal(err)
 			}
