@@ -40,11 +40,14 @@ func TestAServiceComparesWhatItIsAsked(t *testing.T) {
 	if d := about(); d.Status != "waiting" || d.Houses != 0 {
 		t.Errorf("before a request: %+v", d)
 	}
-	h := house.Example()
-	record := string(house.AppendJSON(nil, &h))
-	body := `{"records":[` + strings.Repeat(record+",", 999) + record + `]}`
-	for range 3 {
-		answer, err := s.client.Post(s.base+"/v1/predict", "application/json", strings.NewReader(body))
+	for part := range 3 {
+		var records []string
+		h := house.Example()
+		for i := range 1000 {
+			h.Values[house.SqftLot] = float64(1000 + 1000*part + i)
+			records = append(records, string(house.AppendJSON(nil, &h)))
+		}
+		answer, err := s.client.Post(s.base+"/v1/predict", "application/json", strings.NewReader(`{"records":[`+strings.Join(records, ",")+`]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +56,7 @@ func TestAServiceComparesWhatItIsAsked(t *testing.T) {
 		}
 	}
 	if d := about(); d.Status != "on" || d.Houses != 3000 || !d.Population.Shifted {
-		t.Errorf("after 3,000 requests for one house: %+v", d)
+		t.Errorf("after 3,000 houses that differ in their land alone: %+v", d)
 	}
 	label := fmt.Sprintf("model_version=%q} ", s.health().ModelVersion)
 	for end := time.Now().Add(2 * patience); ; time.Sleep(100 * time.Millisecond) { // they come with the next 15 seconds
@@ -95,6 +98,7 @@ func TestPrometheusAddsUpTheDriftOfReplicas(t *testing.T) {
 			h.Values[house.SqftLiving] = living.Edges[i-1]
 		}
 		for range int(math.Round(5000 * float64(n) / float64(living.Known()))) {
+			h.Values[house.SqftLot] = float64(1000 + len(records))
 			records = append(records, string(house.AppendJSON(nil, &h)))
 		}
 	}

@@ -9,7 +9,8 @@
 //
 //   - its population stability index (PSI), less what chance alone adds
 //     (Yurdakul, Naranjo 2020), over a window that reaches back five minutes
-//     or as far as it takes to have [MinValues] known values;
+//     or as far as it takes to have [MinValues] known values of as many
+//     different houses: one that is asked about again says nothing new;
 //   - how many values were unknown, and how many outside the range of the
 //     training.
 //

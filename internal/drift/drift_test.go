@@ -62,10 +62,10 @@ type trained struct {
 	houses []house.House
 }
 
-// madeUp is the bundle of made-up sales, trained once.
+// madeUp is the model of made-up sales, trained once.
 var madeUp struct {
 	sync.Once
-	data []byte
+	trained
 }
 
 // models are the built-in model with the sales it was trained on, where they
@@ -73,12 +73,17 @@ var madeUp struct {
 func models(t *testing.T) map[string]func(t *testing.T) trained {
 	return map[string]func(t *testing.T) trained{
 		"made-up sales": func(t *testing.T) trained {
-			madeUp.Do(func() { madeUp.data = bundletest.Bytes(t, "kc-1", 1) })
-			b, err := bundle.Parse(madeUp.data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return trained{b, modeltest.Houses(500)}
+			madeUp.Do(func() {
+				b, err := bundle.Parse(bundletest.Bytes(t, "kc-1", 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				// As if it had been trained on as many as a real one.
+				houses := modeltest.Houses(15_000)
+				b.Model.Reference = model.NewReference(b.Model, houses, b.Demographics)
+				madeUp.trained = trained{b, houses}
+			})
+			return madeUp.trained
 		},
 		"real sales": func(t *testing.T) trained {
 			if testing.Short() {
@@ -216,36 +221,42 @@ func TestWhatIsUnknownOrOutsideTheTraining(t *testing.T) {
 	}
 }
 
-// TestAFewHousesSayNothing holds that a window reaches back until there are
-// enough of them, and that the last day is all that it looks at.
+// TestAFewHousesSayNothing holds that it takes 2,000 different houses, however
+// often some are asked about; that a window reaches back until there are so
+// many, and that the last day is all that it looks at.
 func TestAFewHousesSayNothing(t *testing.T) {
 	m := models(t)["made-up sales"](t)
 	tr, registry := watch(t, m.Model.Reference)
 	houses, prices := m.asked(func(*house.House) {})
-	var r *drift.Report
-	for range drift.MinValues/10 - 1 {
-		r = tr.ask(10, houses, prices)
+	series := func() int {
+		t.Helper()
+		n, err := testutil.GatherAndCount(registry, "feature_drift_psi", "drift_population_p_value")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	if f := r.Features[house.SqftLiving]; f.PSI == f.PSI || r.Population.PValue == r.Population.PValue || f.Values != drift.MinValues-10 || !f.Since.Equal(start) {
-		t.Errorf("after %d houses: %+v", f.Values, f)
+	for range 8 {
+		for at := 0; at < 1900; at += 100 {
+			tr.version.Observe(houses[at:at+100], prices[at:at+100], 0)
+			tr.ask(0, houses, prices)
+		}
 	}
-	if n, _ := testutil.GatherAndCount(registry, "feature_drift_psi", "drift_population_p_value"); n != 0 {
-		t.Errorf("%d series", n)
+	r := tr.ask(0, houses, prices)
+	if f := r.Features[house.SqftLiving]; f.PSI == f.PSI || r.Population.PValue == r.Population.PValue || f.Values != 8*1900 || !f.Since.Equal(start) || math.Abs(r.Different-1900) > 40 || series() != 0 {
+		t.Errorf("of 1,900 houses, eight times each: %g different ones, %d series, %+v", r.Different, series(), f)
 	}
-	r = tr.ask(10, houses, prices)
-	if f := r.Features[house.SqftLiving]; !(f.PSI < 0.05) || f.Values != drift.MinValues {
-		t.Errorf("after %d houses: %+v", f.Values, f)
+	for at := 1900; at < 2200; at += 100 {
+		tr.version.Observe(houses[at:at+100], prices[at:at+100], 0)
+		r = tr.ask(0, houses, prices)
 	}
-	if n, _ := testutil.GatherAndCount(registry, "feature_drift_psi"); n != house.NumFields+1 {
-		t.Errorf("%d series", n)
+	if f := r.Features[house.SqftLiving]; !(f.PSI < 0.05) || f.Values < drift.MinValues || series() != house.NumFields+2 {
+		t.Errorf("of 2,200 houses: %d series, %+v", series(), f)
 	}
 	tr.now = tr.now.Add(25 * time.Hour)
 	r = tr.ask(0, houses, prices)
-	if f := r.Features[house.SqftLiving]; f.PSI == f.PSI || f.Values != 0 || r.Houses != drift.MinValues {
-		t.Errorf("a day without a house later: %+v", f)
-	}
-	if n, _ := testutil.GatherAndCount(registry, "feature_drift_psi", "drift_population_p_value"); n != 0 {
-		t.Errorf("a day without a house later there are %d series", n)
+	if f := r.Features[house.SqftLiving]; f.PSI == f.PSI || f.Values != 0 || r.Houses != 8*1900+300 || r.Different != 0 || series() != 0 {
+		t.Errorf("a day without a house later: %d series, %+v", series(), f)
 	}
 }
 
@@ -258,7 +269,7 @@ func TestCountsAddUp(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			for range 25 {
+			for range 5 {
 				tr.version.Observe(houses, prices, 0)
 			}
 		})
@@ -288,7 +299,7 @@ func TestCountsAddUp(t *testing.T) {
 		t.Fatalf("%d bins, %d of the training", len(seen), len(reference))
 	}
 	for key, n := range seen {
-		if n != 100*reference[key] {
+		if n != 20*reference[key] {
 			t.Errorf("%s: %g values, of %g in the training", key, n, reference[key])
 		}
 	}
@@ -305,9 +316,7 @@ func TestTheMetricsAreBounded(t *testing.T) {
 	now := start
 	round := func() {
 		for _, v := range versions {
-			for range 5 {
-				v.Observe(houses, prices, 0)
-			}
+			v.Observe(houses, prices, 0)
 		}
 		now = now.Add(tick)
 		monitor.Tick(now)
@@ -335,7 +344,7 @@ func TestTheMetricsAreBounded(t *testing.T) {
 	monitor.Forget(versions["a"])
 	delete(versions, "a")
 	round()
-	if n := shown(); n != 2 || value(t, registry, "drift_houses_total", "model_version", "c") != 10*500 {
+	if n := shown(); n != 2 || value(t, registry, "drift_houses_total", "model_version", "c") != 2*15_000 {
 		t.Errorf("%d versions are shown, want b and c", n)
 	}
 	for _, v := range []*drift.Version{versions["b"], versions["c"], quiet, nil} {

@@ -34,7 +34,7 @@ func (m *Monitor) Watch(version string, r *model.Reference, now time.Time) *Vers
 		return nil
 	}
 	v := newVersion(version, r)
-	v.history.add(now, v.cells, v.total)
+	v.history.add(now, v.cells, v.snapshot)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.versions = append(m.versions, v)
@@ -79,7 +79,7 @@ func (m *Monitor) Tick(now time.Time) {
 		}
 	}
 	for _, v := range m.versions {
-		v.history.add(now, v.cells, v.total)
+		v.history.add(now, v.cells, v.snapshot)
 		newest := v.history.snapshots[len(v.history.snapshots)-1].totals
 		if v.exported == nil && newest[0] > 0 && shown < maxShown {
 			v.exported = make([]uint64, v.cells)

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// MinValues is how many known values of a feature it takes to say
-	// anything: in 100 bins chance alone then gives a PSI of 0.05, which is
-	// taken off, give or take 0.007.
+	// MinValues is how many known values of a feature, of as many different
+	// houses, it takes to say anything: in 100 bins chance alone then gives a
+	// PSI of 0.05, which is taken off, give or take 0.007.
 	MinValues = 2000
 	// Tolerance is the PSI up to which the population counts as that of the
 	// training: by habit, below it there is no change to speak of.
@@ -25,6 +25,7 @@ const (
 type Report struct {
 	Houses     uint64    // that were compared since the version began
 	Since      time.Time // of the window that shares are of
+	Different  float64   // houses in it, about; infinity where they are too many to say
 	Population Population
 	Features   []Feature // the fields in order, then the price
 }
@@ -60,13 +61,17 @@ type Group struct {
 func (v *Version) report(now time.Time) *Report {
 	totals := make([]uint64, v.cells)
 	v.total(totals)
-	houses := v.history.before(now, func(since []uint64) bool { return totals[0]-since[0] >= MinValues })
-	r := &Report{Houses: totals[0], Since: houses.at, Population: Population{PValue: math.NaN()}}
+	snapshots, different := v.history.snapshots, v.history.different(v.seen())
+	begin := v.history.before(now, func(i int) bool { return different[i] >= MinValues })
+	houses := &snapshots[begin]
+	r := &Report{Houses: totals[0], Since: houses.at, Different: different[begin], Population: Population{PValue: math.NaN()}}
 	least := 1.0
 	for i := range v.features {
 		f := &v.features[i]
-		window := v.history.before(now, func(since []uint64) bool { return f.known(totals, since) >= MinValues })
-		one, chance := f.compare(totals, window)
+		window := v.history.before(now, func(i int) bool {
+			return different[i] >= MinValues && f.known(totals, snapshots[i].totals) >= MinValues
+		})
+		one, chance := f.compare(totals, &snapshots[window], different[window])
 		one.Unknown = share(totals[f.unknownCell()]-houses.totals[f.unknownCell()], totals[0]-houses.totals[0])
 		one.Outside = share(totals[f.outsideCell()]-houses.totals[f.outsideCell()], f.known(totals, houses.totals))
 		r.Features = append(r.Features, one)
@@ -90,10 +95,10 @@ func (f *feature) known(totals, since []uint64) (n uint64) {
 	return n
 }
 
-// compare compares the values since a snapshot with those of the training.
-// chance is the probability of what is seen where PSI is not over Tolerance;
-// NaN where too little was.
-func (f *feature) compare(totals []uint64, since *snapshot) (one Feature, chance float64) {
+// compare compares the values since a snapshot, after which so many different
+// houses came, with those of the training. chance is the probability of what
+// is seen where PSI is not over Tolerance; NaN where too little was.
+func (f *feature) compare(totals []uint64, since *snapshot, different float64) (one Feature, chance float64) {
 	counts := make([]float64, f.bins())
 	for i := range counts {
 		counts[i] = float64(totals[f.first+i] - since.totals[f.first+i])
@@ -113,8 +118,17 @@ func (f *feature) compare(totals []uint64, since *snapshot) (one Feature, chance
 		}
 		one.Distribution = append(one.Distribution, group)
 	}
-	if one.Values < MinValues {
+	if one.Values < MinValues || different < MinValues {
 		return one, math.NaN()
+	}
+	// A house that is asked about again says nothing new: what chance adds
+	// goes by the different ones.
+	if again := float64(one.Values) / different; again > 1 {
+		for _, c := range [][]float64{counts, groups} {
+			for i := range c {
+				c[i] /= again
+			}
+		}
 	}
 	fine, err := sequential.Compare(f.trained, counts)
 	if err != nil { // of a field that no house of the training has

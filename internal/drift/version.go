@@ -17,10 +17,16 @@ const maxShards = 8
 type Version struct {
 	*layout
 	name   string
-	shards [][]atomic.Uint64 // counters by cell; a power of two of them
+	shards []shard // a power of two of them
 
 	history  history
 	exported []uint64 // totals that the metrics have been told of; nil while it is not shown
+}
+
+// shard is a set of counters, which some of the calls share.
+type shard struct {
+	cells []atomic.Uint64 // of layout
+	seen  *sharedSketch   // houses since the last snapshot
 }
 
 func newVersion(name string, r *model.Reference) *Version {
@@ -30,7 +36,7 @@ func newVersion(name string, r *model.Reference) *Version {
 		n *= 2
 	}
 	for range n {
-		v.shards = append(v.shards, make([]atomic.Uint64, v.cells))
+		v.shards = append(v.shards, shard{make([]atomic.Uint64, v.cells), new(sharedSketch)})
 	}
 	return v
 }
@@ -43,9 +49,11 @@ func (v *Version) Observe(houses []house.House, prices []float64, unknownZipcode
 		return
 	}
 	// At random, so that calls on several processors seldom meet.
-	cells := v.shards[rand.Uint32()&uint32(len(v.shards)-1)]
+	s := &v.shards[rand.Uint32()&uint32(len(v.shards)-1)]
+	cells := s.cells
 	cells[0].Add(uint64(len(houses)))
 	for i := range houses {
+		s.seen.see(&houses[i])
 		for f := range houses[i].Values {
 			v.features[f].count(cells, houses[i].Values[f], f != int(house.ZipcodeField))
 		}
@@ -75,9 +83,30 @@ func (f *feature) count(cells []atomic.Uint64, value float64, ranged bool) {
 // began.
 func (v *Version) total(dst []uint64) {
 	clear(dst)
-	for _, cells := range v.shards {
-		for i := range cells {
-			dst[i] += cells[i].Load()
+	for _, s := range v.shards {
+		for i := range s.cells {
+			dst[i] += s.cells[i].Load()
+		}
+	}
+}
+
+// seen returns the houses since the last snapshot.
+func (v *Version) seen() (s sketch) {
+	for _, shard := range v.shards {
+		for i := range shard.seen {
+			s[i] |= shard.seen[i].Load()
+		}
+	}
+	return s
+}
+
+// snapshot sets totals and seen to what is now, and begins to see anew.
+func (v *Version) snapshot(totals []uint64, seen *sketch) {
+	v.total(totals)
+	clear(seen[:])
+	for _, shard := range v.shards {
+		for i := range shard.seen {
+			seen[i] |= shard.seen[i].Swap(0)
 		}
 	}
 }

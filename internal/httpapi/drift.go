@@ -16,7 +16,8 @@ type Drift struct {
 	Status     string           `json:"status" enum:"off,waiting,on" doc:"off: nothing is compared, reason says why; waiting: too few houses came yet; on."`
 	Reason     string           `json:"reason,omitempty" doc:"Why it is off, or what it waits for."`
 	Houses     uint64           `json:"houses" doc:"Houses that were compared since this replica loaded the model."`
-	Since      *time.Time       `json:"since,omitempty" doc:"Begin of the window that shares are of: it reaches back five minutes, or as far as it takes for 2,000 houses, a day at most."`
+	Since      *time.Time       `json:"since,omitempty" doc:"Begin of the window that shares are of: it reaches back five minutes, or as far as it takes for 2,000 different houses, a day at most."`
+	Different  *float64         `json:"different_houses,omitempty" doc:"Different houses in it, about; absent where they are too many to say."`
 	Population *DriftPopulation `json:"population,omitempty" doc:"One test of all features together; absent while none has enough values."`
 	Features   []DriftFeature   `json:"features" nullable:"false" doc:"The fields of a house in order, then price."`
 }
@@ -34,7 +35,7 @@ type DriftFeature struct {
 	Feature             string     `json:"feature" doc:"Name of the field, or price."`
 	Since               time.Time  `json:"since" doc:"Begin of the window that psi is of: as above, by known values."`
 	Values              uint64     `json:"values" doc:"Known values in it."`
-	PSI                 *float64   `json:"psi,omitempty" doc:"Population stability index against the training in about 100 bins, less what chance adds; absent with fewer than 2,000 values. By habit, below 0.1 there is no change to speak of, and over 0.2 it matters."`
+	PSI                 *float64   `json:"psi,omitempty" doc:"Population stability index against the training in about 100 bins, less what chance adds; absent with fewer than 2,000 values of as many different houses. By habit, below 0.1 there is no change to speak of, and over 0.2 it matters."`
 	UnknownShare        *float64   `json:"unknown_share,omitempty" doc:"Share of houses without the field; absent without a house."`
 	UnknownShareTrained float64    `json:"unknown_share_trained" doc:"That share in the training."`
 	OutsideShare        *float64   `json:"outside_share,omitempty" doc:"Share of known values outside the range of the training; of zipcode, those without demographics."`
@@ -84,11 +85,11 @@ func (a *API) driftOf(m *valuer.Model) *Drift {
 // answerDrift returns a report as answers show it.
 func answerDrift(r *drift.Report) *Drift {
 	since := r.Since.UTC()
-	d := &Drift{Status: "on", Houses: r.Houses, Since: &since}
+	d := &Drift{Status: "on", Houses: r.Houses, Since: &since, Different: finite(math.Round(r.Different))}
 	if p := r.Population; p.Features > 0 {
 		d.Population = &DriftPopulation{Shifted: p.Shifted, PValue: p.PValue, Tolerance: drift.Tolerance, Features: p.Features}
 	} else {
-		d.Status, d.Reason = "waiting", "fewer than 2,000 houses came within a day"
+		d.Status, d.Reason = "waiting", "fewer than 2,000 different houses came within a day"
 	}
 	for _, f := range r.Features {
 		one := DriftFeature{

@@ -48,7 +48,9 @@ func TestMeasureRefuses(t *testing.T) {
 }
 
 func TestExpectedIsTheWorstOfWholeRecords(t *testing.T) {
-	of := func(fields string, mdape float64) Accuracy { return Accuracy{Fields: fields, Metrics: Metrics{MdAPE: mdape}} }
+	of := func(fields string, mdape float64) Accuracy {
+		return Accuracy{Fields: fields, Metrics: Metrics{MdAPE: mdape}}
+	}
 	got, ok := Expected([]Accuracy{of(allFields, 7.6), of(minimalFields, 11), of(allFields, 8.6), of(allFields, 7.8)})
 	if !ok || got.MdAPE != 8.6 {
 		t.Errorf("%+v, %v", got, ok)

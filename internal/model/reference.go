@@ -93,8 +93,8 @@ func (d *Distribution) check() error {
 	return nil
 }
 
-// referenceOf returns the statistics of the houses that m was trained on.
-func referenceOf(m *Model, houses []house.House, table *demographics.Table) *Reference {
+// NewReference returns the statistics of houses that m was trained on.
+func NewReference(m *Model, houses []house.House, table *demographics.Table) *Reference {
 	r := new(Reference)
 	asked := slices.Clone(houses)
 	values := make([]float64, len(houses))

@@ -50,7 +50,7 @@ func Train(ctx context.Context, sales []house.Sale, table *demographics.Table, o
 	if err != nil {
 		return nil, err
 	}
-	trained.Model.Reference = referenceOf(trained.Model, housesOf(sales), table)
+	trained.Model.Reference = NewReference(trained.Model, housesOf(sales), table)
 	return trained, nil
 }
 

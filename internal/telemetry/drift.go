@@ -27,7 +27,7 @@ var (
 var driftTable = []Spec{
 	{Name: driftHouses, Type: Counter, Labels: []string{"model_version"}, Help: "Houses that a version valued as primary or candidate and that were compared with those it was trained on."},
 	{Name: driftPopulation, Type: Gauge, Labels: []string{"model_version"}, Help: "Probability of houses at least as different from those of the training if no feature's PSI were over 0.1; of this replica's newest houses."},
-	{Name: featurePSI, Type: Gauge, Labels: byFeature, Help: "Population stability index of a feature (a field, or price) against the training, in about 100 bins and without what chance adds; of this replica's houses of five minutes, or the newest 2,000."},
+	{Name: featurePSI, Type: Gauge, Labels: byFeature, Help: "Population stability index of a feature (a field, or price) against the training, in about 100 bins and without what chance adds; of this replica's houses of five minutes, or of the newest 2,000 different ones."},
 	{Name: featureValues, Type: Counter, Labels: byBin, Help: "Known values of a feature that were seen, in at most 17 bins, mostly 8."},
 	{Name: featureTrained, Type: Gauge, Labels: byBin, Help: "Values of the feature in the same bins among the sales that the version was trained on."},
 	{Name: featureUnknown, Type: Counter, Labels: byFeature, Help: "Houses of which a feature was unknown; not shown of the four that are always known."},
