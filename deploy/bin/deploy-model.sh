@@ -137,7 +137,11 @@ drop_lock() {
 # ---------------------------------------------------------------- asking a pod
 
 # Names of the running pods of a color.
-pods() { again kc get pods -l "app.kubernetes.io/name=housing-api,color=$1" --field-selector status.phase=Running -o 'jsonpath={range .items[?(!@.metadata.deletionTimestamp)]}{.metadata.name}{"\n"}{end}'; }
+pods() {
+  local list
+  list=$(again kc get pods -l "app.kubernetes.io/name=housing-api,color=$1" --field-selector status.phase=Running -o json) || return 1
+  jq -r '.items[] | select(.metadata.deletionTimestamp == null) | .metadata.name' <<<"$list"
+}
 
 # Asks a pod by a port-forward, which neither a Service nor a NetworkPolicy
 # stands in the way of. Prints the body; fails unless the answer is 200.

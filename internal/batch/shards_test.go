@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"housing/internal/batch"
+	"housing/internal/objects"
+	"housing/internal/registry/registrytest"
 )
 
 func TestParseShard(t *testing.T) {
@@ -177,5 +180,67 @@ func TestAFileThatCannotBeValuedLeavesNothing(t *testing.T) {
 	}
 	if left := tree(t, "out"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestShardsOfABucket has the same files in a bucket, and prices to another
+// prefix of it.
+func TestShardsOfABucket(t *testing.T) {
+	for name, location := range map[string]func(prefix string) string{"s3": registrytest.NewS3(t).Location, "gs": registrytest.NewGS(t).Location} {
+		t.Run(name, func(t *testing.T) {
+			parts(t)
+			o := small(t)
+			valueFiles(t, t.Context(), "whole", batch.All, o)
+			from, err := objects.Open(t.Context(), location("batch/houses"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer from.Close()
+			for file, text := range tree(t, "in") {
+				if err := from.Write(t.Context(), file, strings.NewReader(text), ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			to, err := objects.Open(t.Context(), location("batch/prices"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer to.Close()
+			// What another try left, which was of other houses.
+			if err := to.Write(t.Context(), "part-0.parquet", strings.NewReader("old"), ""); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				files, err := batch.OpenFiles(t.Context(), location("batch/houses"), location("batch/prices"), batch.Shard{Index: i, Count: 3})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range files.Names {
+					if _, err := files.Value(t.Context(), name, o); err != nil {
+						t.Fatal(err)
+					}
+				}
+				files.Close()
+			}
+			keys, err := to.List(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, key := range keys {
+				body, _, err := to.Open(t.Context(), key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(body)
+				if err := errors.Join(err, body.Close()); err != nil {
+					t.Fatal(err)
+				}
+				got[key] = string(text)
+			}
+			if diff := cmp.Diff(tree(t, "whole"), got); diff != "" {
+				t.Errorf("other bytes than in a folder:\n%s", diff)
+			}
+		})
 	}
 }

@@ -33,7 +33,7 @@ func (c *cluster) deploy(t *testing.T, args ...string) *deployment {
 	d.command = exec.CommandContext(ctx, filepath.Join(c.tree, "bin/deploy-model.sh"), args...)
 	d.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	d.command.WaitDelay = 20 * time.Second
-	d.command.Env = append(os.Environ(), "NAMESPACE="+c.namespace, "HOUSING_TOKEN="+c.token(t), "READY_SECONDS=75", "WATCH_SECONDS=20", "MAX_P95_MS=5000")
+	d.command.Env = append(os.Environ(), "NAMESPACE="+c.namespace, "HOUSING_TOKEN="+c.token(t), "READY_SECONDS=120", "WATCH_SECONDS=20", "MAX_P95_MS=5000")
 	d.command.Stdout, d.command.Stderr = d.log, d.log
 	if err := d.command.Start(); err != nil {
 		t.Fatal(err)

@@ -227,7 +227,7 @@ func (c *cluster) token(t *testing.T) string {
 // built is the program, once it has been built.
 var built = sync.OnceValues(func() (path string, err error) {
 	path = filepath.Join(builds, "housing")
-	_, err = run(context.Background(), "", "go", "build", "-o", path, "../../cmd/housing")
+	_, err = run(context.Background(), "", "go", "build", "-trimpath", "-o", path, "../../cmd/housing")
 	return path, err
 })
 
