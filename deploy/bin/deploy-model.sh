@@ -254,8 +254,8 @@ between() { # BEFORE AFTER
       for (i = 1; i <= n; i++) if (le[i] == "+Inf") total = count[i]
       best = -1
       for (i = 1; i <= n; i++) if (le[i] != "+Inf" && total > 0 && count[i] >= 0.95 * total && (best < 0 || le[i] + 0 < best)) best = le[i] + 0
-      if (total > 0) p95 = best < 0 ? 99999 : best * 1000
-      printf "%d %.3f %.0f\n", all, all > 0 ? 100 * bad / all : 0, p95
+      if (total > 0) p95 = (best < 0 ? 99999 : best * 1000)
+      printf "%d %.3f %.0f\n", all, (all > 0 ? 100 * bad / all : 0), p95
     }' "$1" "$2"
 }
 
@@ -269,13 +269,13 @@ watch() { # COLOR
   while ((SECONDS < end)); do
     sleep 3
     if ! { counts "$color" "$TMP/now" 2>/dev/null && restarts=$(restarts_of "$color") &&
-      ready=$(deployment "$color" .status.readyReplicas) && want=$(replicas "$color"); }; then
+      ready=$(deployment "$color" .status.readyReplicas) && want=$(replicas "$color") &&
+      between "$TMP/first" "$TMP/now" >"$TMP/between" && read -r all bad p95 <"$TMP/between"; }; then
       missed=$((missed + 1))
       ((missed < 3)) || { say "$color: its pods and metrics cannot be seen"; return 1; }
       continue
     fi
     missed=0
-    read -r all bad p95 < <(between "$TMP/first" "$TMP/now")
     if awk -v b="$bad" -v m="$MAX_ERROR_PERCENT" 'BEGIN { exit !(b > m) }'; then say "$color: $bad % of $all requests failed, more than $MAX_ERROR_PERCENT %"; return 1; fi
     if ((all >= 20 && p95 > MAX_P95_MS)); then say "$color: one request in twenty takes more than $MAX_P95_MS ms (up to $p95 ms)"; return 1; fi
     [[ $restarts -le $first_restarts ]] || { say "$color: a pod was restarted"; return 1; }

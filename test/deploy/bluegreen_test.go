@@ -27,6 +27,12 @@ type deployment struct {
 // does.
 func (c *cluster) deploy(t *testing.T, args ...string) *deployment {
 	t.Helper()
+	return c.deployWith(t, nil, args...)
+}
+
+// deployWith is deploy with other settings.
+func (c *cluster) deployWith(t *testing.T, env []string, args ...string) *deployment {
+	t.Helper()
 	d := &deployment{log: &lockedBuffer{}, done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
@@ -34,6 +40,7 @@ func (c *cluster) deploy(t *testing.T, args ...string) *deployment {
 	d.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	d.command.WaitDelay = 20 * time.Second
 	d.command.Env = append(os.Environ(), "NAMESPACE="+c.namespace, "HOUSING_TOKEN="+c.token(t), "READY_SECONDS=120", "WATCH_SECONDS=20", "MAX_P95_MS=5000")
+	d.command.Env = append(d.command.Env, env...)
 	d.command.Stdout, d.command.Stderr = d.log, d.log
 	if err := d.command.Start(); err != nil {
 		t.Fatal(err)
@@ -124,6 +131,13 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 		}
 		holds(t, "v1")
 	})
+	step("one that is bad only under load", func(t *testing.T) {
+		// Every version is too slow for this bound.
+		if log := c.deployWith(t, []string{"MAX_P95_MS=0"}, "v2").end(t, 1); !strings.Contains(log, "one request in twenty takes more than 0 ms") || !strings.Contains(log, "rolled back: traffic moved") {
+			t.Errorf("log: %s", log)
+		}
+		holds(t, "v1")
+	})
 	step("two at once", func(t *testing.T) {
 		first := c.deploy(t, "v2")
 		first.says("version v2, ")
@@ -138,11 +152,13 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 		holds(t, "v1")
 	})
 	// Ctrl-C reaches the whole process group. Wherever it falls, v1 has the traffic.
-	for _, at := range []string{"version v2, ", "Waiting for deployment", "are healthy, have v2", "has the traffic; watching"} {
-		step(fmt.Sprintf("interrupted at %q", at), func(t *testing.T) {
-			d := c.deploy(t, "v2")
-			if !d.says(at) {
-				t.Fatalf("never said %q: %s", at, d.log)
+	for _, at := range []struct{ version, text string }{
+		{"v3", "version v3, "}, {"v4", "Waiting for deployment"}, {"v4", "are healthy, have v4"}, {"v4", "has the traffic; watching"},
+	} {
+		step(fmt.Sprintf("interrupted at %q", at.text), func(t *testing.T) {
+			d := c.deploy(t, at.version)
+			if !d.says(at.text) {
+				t.Fatalf("never said %q: %s", at.text, d.log)
 			}
 			if err := syscall.Kill(-d.command.Process.Pid, syscall.SIGINT); err != nil {
 				t.Fatal(err)
@@ -155,7 +171,7 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 		})
 	}
 	step("killed while it watches", func(t *testing.T) {
-		d := c.deploy(t, "v2")
+		d := c.deploy(t, "v4")
 		if !d.says("has the traffic; watching") {
 			t.Fatalf("log: %s", d.log)
 		}
@@ -163,15 +179,15 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-d.done
-		holds(t, "v2") // nobody could move it back
+		holds(t, "v4") // nobody could move it back
 		eventually(t, "another version is refused", func() (string, bool) {
 			log := c.deploy(t, "v1").end(t, 1)
 			return log, strings.Contains(log, "was not watched to the end") || t.Failed() // until the lease has expired
 		})
-		if log := c.deploy(t, "v2").end(t, 0); !strings.Contains(log, "watching it again") {
+		if log := c.deploy(t, "v4").end(t, 0); !strings.Contains(log, "watching it again") {
 			t.Errorf("log: %s", log)
 		}
-		holds(t, "v2")
+		holds(t, "v4")
 	})
 	step("applied again", func(t *testing.T) {
 		before := c.traffic(t)
@@ -179,7 +195,7 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 		if after := c.traffic(t); after != before {
 			t.Errorf("applying the overlay moved traffic from %s to %s", before, after)
 		}
-		holds(t, "v2")
+		holds(t, "v4")
 	})
 	report := stop()
 	mustBeWhole(t, report, 1000)
