@@ -196,15 +196,14 @@ patches:
 			}
 		}
 	}()
-	out, err := c.try("drain", nodes[0], "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m")
+	_, err := c.try("drain", nodes[0], "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=5m")
 	close(stop)
 	<-done
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := strings.Count(out, "Cannot evict pod")
 	left := c.kubectl(t, "get", "pods", "-l", "app.kubernetes.io/name=housing-api", "--field-selector", "spec.nodeName="+nodes[0], "-o", "jsonpath={.items[*].metadata.name}")
-	t.Logf("drained: at least %d of 3 pods were available, %d evictions were put off", least, refused)
+	t.Logf("drained: at least %d of 3 pods were available", least)
 	if least < 2 {
 		t.Errorf("only %d pods were available during the drain, want 2", least)
 	}
