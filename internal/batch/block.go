@@ -43,6 +43,8 @@ type block struct {
 	faults  house.InvalidError
 	err     error // that ended the reading or the valuing
 	prices  []float64
+	more    []addition // columns behind the price; none unless all of a valuation is asked for
+	extra   []float64  // rows × more
 	ignored some[string]
 
 	unknown  int                 // houses valued without demographics
@@ -59,8 +61,8 @@ type block struct {
 	done   chan struct{}     // tells the writer that the worker is done
 }
 
-func newBlock(width int) *block {
-	b := &block{width: width, record: make([]string, width+1), done: make(chan struct{}, 1)}
+func newBlock(width int, more []addition) *block {
+	b := &block{width: width, more: more, record: make([]string, width+1+len(more)), done: make(chan struct{}, 1)}
 	b.csv = csv.NewWriter(&b.out)
 	b.json = jsontext.NewDecoder(&b.source)
 	return b
@@ -74,7 +76,7 @@ func (b *block) reset() {
 	b.read, b.size, b.bytes, b.err, b.unknown = 0, 0, 0, nil, 0
 	b.houses, b.cells, b.text, b.ends, b.lines = b.houses[:0], b.cells[:0], b.text[:0], b.ends[:0], b.lines[:0]
 	b.ignored, b.zipcodes, b.faults = some[string]{}, some[house.Zipcode]{}, house.InvalidError{}
-	b.values, b.rows = b.values[:0], b.rows[:0]
+	b.values, b.rows, b.extra = b.values[:0], b.rows[:0], b.extra[:0]
 	b.out.Reset()
 }
 
@@ -92,6 +94,9 @@ func (b *block) encodeCSV() {
 	for i, price := range b.prices {
 		copy(b.record, b.cells[i*b.width:][:b.width])
 		b.record[b.width] = strconv.FormatFloat(price, 'f', -1, 64)
+		for k, v := range b.extras(i) {
+			b.record[b.width+1+k] = b.more[k].text(v)
+		}
 		_ = b.csv.Write(b.record) // to memory
 	}
 	b.csv.Flush()

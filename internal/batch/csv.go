@@ -32,17 +32,19 @@ type jsonCells struct {
 }
 
 // csvPath is the way from CSV to the format.
-func csvPath(r io.Reader, name string, to Format, year int) (*path, error) {
+func csvPath(r io.Reader, name string, to Format, year int, more []addition) (*path, error) {
 	reader, err := house.NewCSVReader(r, name, house.RequiredFields, year)
 	if err != nil {
 		return nil, err
 	}
 	c := &csvInput{reader: reader, name: name, header: reader.Header()}
-	if slices.Contains(c.header, PriceColumn) {
-		return nil, fmt.Errorf("%s: column %s %s", place(name, 1), PriceColumn, isThere)
+	for _, column := range c.header {
+		if isAdded(column, more) {
+			return nil, fmt.Errorf("%s: column %s %s", place(name, 1), column, isThere)
+		}
 	}
 	c.utf8 = to != CSV
-	p := &path{fill: c.fill, parse: func(*block) {}, width: len(c.header)}
+	p := &path{fill: c.fill, parse: func(*block) {}, width: len(c.header), more: more}
 	for _, column := range reader.Ignored() {
 		p.ignored.add(column, listedNames)
 	}
@@ -53,13 +55,13 @@ func csvPath(r io.Reader, name string, to Format, year int) (*path, error) {
 func (p *path) writeCells(name string, header []string, to Format) error {
 	switch to {
 	case CSV:
-		p.header, p.encode = csvHeader(header), (*block).encodeCSV
+		p.header, p.encode = csvHeader(header, p.more), (*block).encodeCSV
 		return nil
 	case Parquet:
-		if err := checkNames(header); err != nil {
+		if err := checkNames(header, p.more); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		p.table, p.encode = cellTable(header)
+		p.table, p.encode = cellTable(header, p.more)
 		return nil
 	}
 	c := &jsonCells{keys: make([][]byte, len(header)), zip: slices.Index(header, house.ZipcodeField.String())}
@@ -79,12 +81,16 @@ func (p *path) writeCells(name string, header []string, to Format) error {
 
 const notUTF8 = "not UTF-8, so it cannot be written as JSON or Parquet: convert the file, or write .csv"
 
-// csvHeader returns the first line of a CSV file of these columns and the
-// price.
-func csvHeader(columns []string) []byte {
+// csvHeader returns the first line of a CSV file of these columns, the price
+// and what is added to it.
+func csvHeader(columns []string, more []addition) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	_ = w.Write(append(slices.Clone(columns), PriceColumn)) // to memory
+	columns = append(slices.Clone(columns), PriceColumn)
+	for i := range more {
+		columns = append(columns, more[i].name)
+	}
+	_ = w.Write(columns) // to memory
 	w.Flush()
 	return b.Bytes()
 }
@@ -128,7 +134,7 @@ func checkUTF8(b *block, record []string, row string, header []string) {
 // encode writes the rows of a block.
 func (c *jsonCells) encode(b *block) {
 	out := b.out.AvailableBuffer()
-	for i, price := range b.prices {
+	for i := range b.prices {
 		out = append(out, '{')
 		for j, cell := range b.cells[i*b.width:][:b.width] {
 			out = append(out, c.keys[j]...)
@@ -139,15 +145,20 @@ func (c *jsonCells) encode(b *block) {
 			}
 			out = append(out, ',')
 		}
-		out = appendPrice(out, price)
+		out = b.appendPrice(out, i)
 	}
 	b.out.Write(out)
 }
 
-// appendPrice appends the last member of an object and its end.
-func appendPrice(dst []byte, price float64) []byte {
+// appendPrice appends the price of a row, what is added to it, and the end of
+// the object.
+func (b *block) appendPrice(dst []byte, row int) []byte {
 	dst = append(dst, `"`+PriceColumn+`":`...)
-	dst = strconv.AppendFloat(dst, price, 'f', -1, 64)
+	dst = strconv.AppendFloat(dst, b.prices[row], 'f', -1, 64)
+	for k, v := range b.extras(row) {
+		dst = append(append(append(dst, `,"`...), b.more[k].name...), `":`...)
+		dst = b.more[k].appendJSON(dst, v)
+	}
 	return append(dst, "}\n"...)
 }
 

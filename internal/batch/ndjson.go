@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -36,13 +35,13 @@ type ndjsonInput struct {
 }
 
 // ndjsonPath is the way from NDJSON to the format.
-func ndjsonPath(r io.Reader, name string, to Format, now time.Time) (*path, error) {
+func ndjsonPath(r io.Reader, name string, to Format, now time.Time, more []addition) (*path, error) {
 	n := &ndjsonInput{
 		reader:  bufio.NewReaderSize(r, maxLineBytes+1),
 		name:    name,
 		decoder: house.Decoder{Required: house.RequiredFields, Allowed: house.AllFields, Now: func() time.Time { return now }},
 	}
-	p := &path{fill: n.fill, parse: n.parse, encode: encodeLines}
+	p := &path{fill: n.fill, parse: n.parse, encode: encodeLines, more: more}
 	line, err := n.next()
 	if err == io.EOF {
 		return p, nil
@@ -52,8 +51,10 @@ func ndjsonPath(r io.Reader, name string, to Format, now time.Time) (*path, erro
 	}
 	n.first = bytes.Clone(line)
 	header, err := columnsOf(n.first)
-	if slices.Contains(header, PriceColumn) {
-		return nil, fmt.Errorf("%s: member %s %s", place(name, n.number), PriceColumn, isThere)
+	for _, column := range header {
+		if isAdded(column, more) {
+			return nil, fmt.Errorf("%s: member %s %s", place(name, n.number), column, isThere)
+		}
 	}
 	if to == NDJSON {
 		return p, nil // if there was an error, parse says it, and what else there is
@@ -212,8 +213,8 @@ func (n *ndjsonInput) members(b *block, row int) {
 	b.source.Reset(b.line(row))
 	b.json.Reset(&b.source)
 	err := members(b.json, func(name []byte) {
-		if string(name) == PriceColumn {
-			fault(PriceColumn, isThere)
+		if isAdded(string(name), b.more) {
+			fault(string(name), isThere)
 		} else if !isRead(string(name)) {
 			b.ignored.add(string(name), listedNames)
 		}
@@ -263,10 +264,10 @@ func cellOf(value jsontext.Value) (cell string, ok bool) {
 // encodeLines writes the lines of the block with their prices.
 func encodeLines(b *block) {
 	out := b.out.AvailableBuffer()
-	for i, price := range b.prices {
+	for i := range b.prices {
 		line := bytes.TrimRight(bytes.TrimSuffix(b.line(i), []byte("}")), jsonSpace)
 		out = append(append(out, line...), ',')
-		out = appendPrice(out, price)
+		out = b.appendPrice(out, i)
 	}
 	b.out.Write(out)
 }

@@ -30,7 +30,7 @@ type parquetInput struct {
 }
 
 // parquetPath is the way from Parquet to the format.
-func parquetPath(in Input, to Format, year int) (*path, error) {
+func parquetPath(in Input, to Format, year int, more []addition) (*path, error) {
 	at, ok := in.Reader.(io.ReaderAt)
 	if !ok {
 		return nil, errors.New("batch: Parquet is read from an io.ReaderAt")
@@ -44,7 +44,7 @@ func parquetPath(in Input, to Format, year int) (*path, error) {
 	for _, leaf := range leaves {
 		p.names = append(p.names, leaf.Name())
 	}
-	if err := checkNames(p.names); err != nil {
+	if err := checkNames(p.names, more); err != nil {
 		return nil, fmt.Errorf("%s: %w", in.Name, err)
 	}
 	p.columns = house.NewColumns(p.names, house.RequiredFields, year)
@@ -58,12 +58,12 @@ func parquetPath(in Input, to Format, year int) (*path, error) {
 		}
 		p.cell = append(p.cell, cell)
 	}
-	way := &path{fill: p.fill, parse: p.parse, width: len(leaves), close: p.close}
+	way := &path{fill: p.fill, parse: p.parse, width: len(leaves), more: more, close: p.close}
 	for _, name := range p.columns.Ignored() {
 		way.ignored.add(name, listedNames)
 	}
 	if to == Parquet {
-		way.table, way.encode = carriedTable(leaves), encodeCarried
+		way.table, way.encode = carriedTable(leaves, more), encodeCarried
 		return way, nil
 	}
 	for i, cell := range p.cell {

@@ -49,8 +49,16 @@ func (t *table) add(name string, node parquet.Node) {
 	t.fields = append(t.fields, column{parquet.Compressed(node, &parquet.Snappy), name})
 }
 
+// addPrice adds the columns of the price and of what is added to it.
+func (t *table) addPrice(more []addition) {
+	t.add(PriceColumn, parquet.Leaf(parquet.DoubleType))
+	for i := range more {
+		t.add(more[i].name, more[i].node())
+	}
+}
+
 // carriedTable has the columns of another file, and the price.
-func carriedTable(leaves []*parquet.Column) *table {
+func carriedTable(leaves []*parquet.Column, more []addition) *table {
 	t := &table{}
 	for _, leaf := range leaves {
 		node := parquet.Leaf(leaf.Type())
@@ -62,22 +70,22 @@ func carriedTable(leaves []*parquet.Column) *table {
 		}
 		t.add(leaf.Name(), node)
 	}
-	t.add(PriceColumn, parquet.Leaf(parquet.DoubleType))
+	t.addPrice(more)
 	return t
 }
 
-// encodeCarried puts the price behind the row that was read.
+// encodeCarried puts the price behind the row that was read, which has room
+// for it alone.
 func encodeCarried(b *block) {
-	for i, price := range b.prices {
+	for i := range b.prices {
 		row := b.row(i)
-		row[b.width] = parquet.DoubleValue(price).Level(0, 0, b.width)
-		b.rows = append(b.rows, row)
+		b.rows = append(b.rows, parquet.Row(b.appendValues(row[:b.width:b.width+1], i, b.width)))
 	}
 }
 
 // cellTable has columns for cells of text: fields by their kinds, days, and
 // text; an empty cell is null.
-func cellTable(names []string) (*table, func(*block)) {
+func cellTable(names []string, more []addition) (*table, func(*block)) {
 	t := &table{}
 	columns := house.NewColumns(names, 0, 0)
 	value := make([]func(b *block, row int, cell string) parquet.Value, len(names))
@@ -107,9 +115,9 @@ func cellTable(names []string) (*table, func(*block)) {
 		}
 		t.add(name, parquet.Optional(parquet.Encoded(node, &parquet.RLEDictionary)))
 	}
-	t.add(PriceColumn, parquet.Leaf(parquet.DoubleType))
+	t.addPrice(more)
 	return t, func(b *block) {
-		for i, price := range b.prices {
+		for i := range b.prices {
 			start := len(b.values)
 			for column, cell := range b.cells[i*b.width:][:b.width] {
 				v := parquet.NullValue().Level(0, 0, column)
@@ -118,18 +126,18 @@ func cellTable(names []string) (*table, func(*block)) {
 				}
 				b.values = append(b.values, v)
 			}
-			b.values = append(b.values, parquet.DoubleValue(price).Level(0, 0, b.width))
+			b.values = b.appendValues(b.values, i, b.width)
 			b.rows = append(b.rows, parquet.Row(b.values[start:len(b.values):len(b.values)]))
 		}
 	}
 }
 
 // checkNames makes sure that columns can be columns of Parquet.
-func checkNames(names []string) error {
+func checkNames(names []string, more []addition) error {
 	for i, name := range names {
 		switch {
-		case name == PriceColumn:
-			return fmt.Errorf("column %s %s", PriceColumn, isThere)
+		case isAdded(name, more):
+			return fmt.Errorf("column %s %s", name, isThere)
 		case name == "" || strings.Contains(name, ","):
 			return fmt.Errorf("column %d: its name is %q, and a column of Parquet must have one, without a comma", i+1, name)
 		case slices.Index(names, name) < i:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"housing/internal/house"
+	"housing/internal/model"
 	"housing/internal/valuer"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	Workers int
 	// Now is the present, which bounds years; zero asks the clock.
 	Now time.Time
+	// Full adds all of a valuation to the price, not the price alone.
+	Full bool
 	// Progress, if not nil, is told how many more houses have been valued and
 	// bytes of the input read.
 	Progress func(houses int, bytes int64)
@@ -58,28 +61,29 @@ type path struct {
 	parse   func(*block)       // makes houses of rows, concurrently
 	encode  func(*block)       // writes rows to the block's out, concurrently
 	width   int                // cells of a row
+	more    []addition         // columns behind the price
 	header  []byte             // what the output begins with
 	table   *table             // of Parquet, if that is written
 	close   func() error       // ends the reading, if not nil
 	ignored some[string]
 }
 
-func newPath(in Input, to Format, now time.Time) (*path, error) {
+func newPath(in Input, to Format, now time.Time, more []addition) (*path, error) {
 	switch in.Format {
 	case CSV:
-		return csvPath(in, in.Name, to, now.UTC().Year())
+		return csvPath(in, in.Name, to, now.UTC().Year(), more)
 	case Parquet:
-		return parquetPath(in, to, now.UTC().Year())
+		return parquetPath(in, to, now.UTC().Year(), more)
 	}
-	return ndjsonPath(in, in.Name, to, now)
+	return ndjsonPath(in, in.Name, to, now, more)
 }
 
 // Run values the houses of in and writes them to w in the format. If rows
 // have faults the error wraps a [*house.InvalidError]; after any error what
 // was written is not whole. The Summary is of what was done up to then.
 func Run(ctx context.Context, w io.Writer, to Format, in Input, o Options) (Summary, error) {
-	model := o.Valuer.Model()
-	if model == nil {
+	running := o.Valuer.Model()
+	if running == nil {
 		return Summary{}, valuer.ErrNoModel
 	}
 	if o.Workers <= 0 {
@@ -90,7 +94,11 @@ func Run(ctx context.Context, w io.Writer, to Format, in Input, o Options) (Summ
 	}
 	read := &counter{from: in.Reader}
 	in.Reader = read
-	way, err := newPath(in, to, o.Now)
+	var more []addition
+	if o.Full {
+		more = additions()
+	}
+	way, err := newPath(in, to, o.Now, more)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -100,7 +108,7 @@ func Run(ctx context.Context, w io.Writer, to Format, in Input, o Options) (Summ
 	} else if _, err := w.Write(way.header); err != nil {
 		return Summary{}, err
 	}
-	r.summary.ModelVersion = model.Manifest.Version
+	r.summary.ModelVersion = running.Manifest.Version
 	err = r.blocks(ctx)
 	if way.close != nil {
 		err = errors.Join(err, way.close())
@@ -141,7 +149,7 @@ func (r *run) blocks(parent context.Context) error {
 	n := 2*r.Workers + 1
 	free, jobs, order := make(chan *block, n), make(chan *block, n), make(chan *block, n)
 	for range n {
-		free <- newBlock(r.width)
+		free <- newBlock(r.width, r.more)
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -219,7 +227,7 @@ func (r *run) work(ctx context.Context, b *block) {
 	if b.err != nil || r.invalid.Load() || len(b.houses) == 0 {
 		return
 	}
-	answer, err := r.Valuer.Value(ctx, b.prices, b.houses, valuer.Choice{Version: r.summary.ModelVersion})
+	answer, err := r.value(ctx, b)
 	if err != nil {
 		b.err = fmt.Errorf("value %s: %w", r.name, err)
 		return
@@ -229,6 +237,21 @@ func (r *run) work(ctx context.Context, b *block) {
 		b.zipcodes.add(b.houses[i].Zipcode(), listedZipcodes)
 	}
 	r.encode(b)
+}
+
+// value values the houses of a block.
+func (r *run) value(ctx context.Context, b *block) (valuer.Answer, error) {
+	choice := valuer.Choice{Version: r.summary.ModelVersion}
+	if !r.Full {
+		return r.Valuer.Value(ctx, b.prices, b.houses, choice)
+	}
+	valuations, answer, err := r.Valuer.Appraise(ctx, nil, b.houses, choice, model.DefaultLevel)
+	for i := range valuations {
+		for _, a := range b.more {
+			b.extra = append(b.extra, a.value(&valuations[i]))
+		}
+	}
+	return answer, err
 }
 
 // write writes a block, unless there were faults.

@@ -23,6 +23,7 @@ type predictCommand struct {
 	In    string `required:"" placeholder:"FILE" help:"File of houses: .csv, .ndjson, .jsonl or .parquet; or a folder or bucket of such files."`
 	Out   string `required:"" placeholder:"FILE" help:"File to write, in the format of its name; - is stdout, in the format of the input. Of a folder or bucket: another one."`
 	Model string `placeholder:"BUNDLE" help:"Bundle of the model: a file, or with MODEL_DIR a version or alias of the registry. Default: the built-in one."`
+	Full  bool   `help:"Add all of a valuation: interval, confidence, what moves the price by how much, and comparables. Takes some twenty times as long."`
 	Shard string `placeholder:"I/N" help:"Value only the files of shard I of N, from 0; N alone takes I from JOB_COMPLETION_INDEX."`
 }
 
@@ -35,6 +36,8 @@ A column that is empty or missing is unknown, and columns of other names are car
 Example:
 
     housing predict --in houses.csv --out prices.csv
+
+With --full the columns valued_as_of, low, high, interval, confidence, fsd, within_10, base_price, an effect in dollars for each thing that moves the price (effect_grade, effect_location), and comparable_1_price and so on follow; base_price and all effects sum to the price. They say what POST /v1/valuations answers.
 
 Of a folder or bucket every file is valued into one of the same name. Several machines share it by --shard: of the files in the order of their names, shard 2/8 has numbers 2, 10, 18 and so on. A shard that was cut off may be run again, and leaves the same bytes:
 
@@ -100,6 +103,7 @@ func (c *predictCommand) Run(p *program) (err error) {
 	defer bar.done()
 	summary, err := job.Run(p.ctx, p.stdout, batch.Options{
 		Valuer:   v,
+		Full:     c.Full,
 		Progress: func(_ int, bytes int64) { bar.add(int(bytes)) },
 	})
 	bar.done()
@@ -158,7 +162,7 @@ func (c *predictCommand) files(p *program, start time.Time) (err error) {
 	defer func() { err = errors.Join(err, release()) }()
 	houses, failed := 0, error(nil)
 	for i, name := range files.Names {
-		summary, err := files.Value(p.ctx, name, batch.Options{Valuer: v})
+		summary, err := files.Value(p.ctx, name, batch.Options{Valuer: v, Full: c.Full})
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("predict: %w", err))
 			if p.ctx.Err() != nil {
