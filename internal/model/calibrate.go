@@ -28,7 +28,7 @@ type Coverage struct {
 
 // spreadFloor is added to errors before their log is taken, so that a price
 // that was right by chance counts for little.
-const spreadFloor = 0.05
+const spreadFloor = 0.02
 
 // scoreSteps is into how many steps of probability scores are put.
 const scoreSteps = 1000
