@@ -15,15 +15,17 @@ FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
+COPY Makefile ./
 COPY cmd cmd
 COPY internal internal
 ARG TARGETARCH
 ARG COMMIT=unknown
-# As `make release` builds it: the same bytes, wherever it is built. The time of
-# all files is the epoch, so that the layer is the same bytes, too.
-RUN GOOS=linux GOARCH=$TARGETARCH CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -buildid= -X housing/internal/buildinfo.commit=$COMMIT" -o /image/housing ./cmd/housing \
+# As a release is built: the same bytes, wherever it is built. The time of all
+# files is the epoch, so that the layer is the same bytes, too.
+RUN arch=${TARGETARCH:-$(go env GOARCH)} \
+ && make program ARCH=$arch COMMIT=$COMMIT \
  && mkdir -p /image/var/lib/housing/models /image/var/lib/housing/journal \
+ && cp dist/housing-linux-$arch /image/housing \
  && find /image -exec touch -h -d @0 {} +
 
 FROM $BASE

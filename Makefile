@@ -126,9 +126,10 @@ release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
 	cd dist && sha256sum housing-*-* sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
 	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
 
+ARCH ?= amd64
 .PHONY: program
-program: ## build dist/housing-linux-amd64 as a release has it, and the image
-	GOOS=linux GOARCH=amd64 $(RELEASE) -o dist/housing-linux-amd64 ./cmd/housing
+program: ## build dist/housing-linux-ARCH as a release and the image have it; ARCH=arm64 for another
+	GOOS=linux GOARCH=$(ARCH) $(RELEASE) -o dist/housing-linux-$(ARCH) ./cmd/housing
 
 .PHONY: images
 images: ## build the image housing-api:VERSION for this machine (needs Docker)
