@@ -73,7 +73,11 @@ kills: ## kill backup create and restore with kill -9 at twenty random moments e
 
 .PHONY: recovery
 recovery: ## run the procedures of docs/recovery.md, and lose everything under 300 requests a second
-	RECOVERY=long go test -v -timeout 30m -count 1 -run 'TestEverythingIsLost|TestRecovery' ./internal/cli
+	RECOVERY=long go test -v -timeout 30m -count 1 -run 'TestEverythingIsLost|TestRecoveryFrom' ./internal/cli
+
+.PHONY: regions
+regions: ## lose one of two regions under load, promote the other, and go back (docs/recovery.md)
+	RECOVERY=long go test -v -timeout 15m -count 1 -run TestRecoveryOfARegion ./internal/cli
 
 # As many at once as there are processors, each with one worker.
 .PHONY: fuzz

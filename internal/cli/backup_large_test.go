@@ -15,7 +15,7 @@ import (
 
 // largestResident is how much memory a backup, a verification or a restore
 // may take at most, however long the journal is.
-const largestResident = 400 << 20
+const largestResident = 256 << 20
 
 // TestALongJournalTakesBoundedMemory backs up a journal of twelve months,
 // verifies and restores it, each by a process of its own whose memory is

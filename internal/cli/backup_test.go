@@ -323,14 +323,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 		return b.state(), b.plan()
 	}
-	damagedState, damagedPlan := damage()
+	damage()
 	takes = timed("backup", "restore", "--force")
 	if got := b.state(); got != want || b.plan() != wantPlan {
 		t.Fatalf("restored is %s, was %s", got, want)
 	}
 	killed, seen := 0, map[string]int{}
 	for range kills {
-		damagedState, damagedPlan = damage()
+		damagedState, damagedPlan := damage()
 		if !kill(takes, "backup", "restore", "--force") {
 			killed++
 		}

@@ -142,22 +142,28 @@ func fleetBundles(t testing.TB) map[string][]byte {
 			f.NodeCover = append(f.NodeCover, 0)
 		},
 	} {
-		c := bundletest.Contents(t, version, 1)
-		f := *c.Model.Forest
-		f.Leaves, f.LeafCover, f.Roots, f.Nodes, f.NodeCover = slices.Clone(f.Leaves), slices.Clone(f.LeafCover), slices.Clone(f.Roots), slices.Clone(f.Nodes), slices.Clone(f.NodeCover)
-		change(&f, c.Model.FeatureNames())
-		changed, err := model.New(c.Model.Encoder, &f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Model = changed
-		var out bytes.Buffer
-		if err := bundle.Write(&out, c); err != nil {
-			t.Fatal(err)
-		}
-		made[version] = out.Bytes()
+		made[version] = changedBundle(t, version, change)
 	}
 	return made
+}
+
+// changedBundle makes the bundle of base with its forest changed.
+func changedBundle(t testing.TB, version string, change func(f *gbdt.Forest, names []string)) []byte {
+	t.Helper()
+	c := bundletest.Contents(t, version, 1)
+	f := *c.Model.Forest
+	f.Leaves, f.LeafCover, f.Roots, f.Nodes, f.NodeCover = slices.Clone(f.Leaves), slices.Clone(f.LeafCover), slices.Clone(f.Roots), slices.Clone(f.Nodes), slices.Clone(f.NodeCover)
+	change(&f, c.Model.FeatureNames())
+	changed, err := model.New(c.Model.Encoder, &f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Model = changed
+	var out bytes.Buffer
+	if err := bundle.Write(&out, c); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // fleet is three replicas behind nginx, on a registry in S3, scraped by

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,8 +34,28 @@ type Server struct {
 	Address     string // HOST:PORT
 	Certificate string // file of the one that it shows
 	Config      string // file
+	command     *exec.Cmd
 	mu          sync.Mutex
 	log         bytes.Buffer
+}
+
+// Kill ends nginx and its workers at once, as when its machine is lost.
+func (s *Server) Kill() {
+	if s.command == nil {
+		return
+	}
+	pid := s.command.Process.Pid
+	if workers, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)); err == nil {
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // so that it starts no others
+		for worker := range strings.FieldsSeq(string(workers)) {
+			if id, err := strconv.Atoi(worker); err == nil {
+				_ = syscall.Kill(id, syscall.SIGKILL) // it may have ended
+			}
+		}
+	}
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait() // it was killed
+	s.command = nil
 }
 
 // Write takes what nginx writes.
@@ -119,7 +140,11 @@ func Start(t testing.TB, o Options) *Server {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.command = command
 	t.Cleanup(func() {
+		if s.command == nil {
+			return
+		}
 		// Not killed, which would leave its workers.
 		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)

@@ -150,6 +150,26 @@ func (p *Postgres) init() {
 	p.must("initdb", "-D", p.data(), "-U", "housing", "-A", "trust", "-N", "--no-instructions")
 }
 
+// Rebuild puts what fill writes into an empty folder in the place of the
+// server's data, and starts it on that.
+func (p *Postgres) Rebuild(fill func(data string)) {
+	p.t.Helper()
+	p.Kill()
+	if err := os.RemoveAll(p.data()); err != nil {
+		p.t.Fatal(err)
+	}
+	fill(p.data())
+	if p.account != nil {
+		err := filepath.WalkDir(p.data(), func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Chown(path, int(p.account.Uid), int(p.account.Gid)))
+		})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.Start()
+}
+
 // Damage makes a page of a table such that the server cannot read it. The
 // server is killed and started for it, so that it has no copy in memory.
 func (p *Postgres) Damage(url, table string, page int64) {
