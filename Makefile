@@ -91,8 +91,12 @@ schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that
 	test/schemathesis/run.sh
 
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## measure prediction and training beside XGBoost, LightGBM, ONNX Runtime, treelite and lleaves (from PyPI)
+	bench/run
+
+.PHONY: benchmarks
+benchmarks: ## run the benchmarks of Go
+	$(SIMD) go test -run '^$$' -bench . -benchmem ./...
 
 # Rules of gosec that say nothing here:
 #   G103 unsafe     bundles are mapped into memory; package bundle checks lengths and alignment first

@@ -1,6 +1,10 @@
 package gbdt
 
-import "unsafe"
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+)
 
 // Engine predicts with a forest as fast as the machine can: compiled once
 // from a forest that passes Check, it gives for every row the same bits as
@@ -193,4 +197,24 @@ func (e *Engine) predictBlocks(dst []float64, data []float32) {
 	for r := range dst {
 		dst[r] = e.Predict(data[r*columns : (r+1)*columns])
 	}
+}
+
+// EngineNames returns the names of the engines that this machine can run, the
+// fastest last.
+func EngineNames() []string {
+	var names []string
+	for _, k := range kernels() {
+		names = append(names, string(k))
+	}
+	return names
+}
+
+// NewEngineNamed is NewEngine for one of [EngineNames], to compare them, or
+// for "plain". A forest that does not fit the engine is predicted as NewEngine
+// would.
+func NewEngineNamed(f *Forest, name string) (*Engine, error) {
+	if k := kernel(name); k == plain || slices.Contains(kernels(), k) {
+		return newEngine(f, k), nil
+	}
+	return nil, fmt.Errorf("no engine %q on this machine, there are %v", name, EngineNames())
 }
