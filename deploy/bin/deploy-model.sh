@@ -121,6 +121,7 @@ take_lock() {
 keep_lock() {
   local version
   while sleep $((LOCK_SECONDS / 4)); do
+    kill -0 $$ 2>/dev/null || exit 0 # the script itself was killed: the lease must expire
     version=$(kc get lease "$LOCK" -o 'jsonpath={.spec.holderIdentity} {.metadata.resourceVersion}' 2>/dev/null) || continue
     [[ $version == "$ME "* ]] || exit 0
     lease "${version#* }" | kc replace -f - >/dev/null 2>&1 || true
