@@ -55,6 +55,18 @@ floods: ## attack a service for minutes: slow connections, resets, headers, JSON
 swaps: ## swap models 200 times in 100 seconds under 300 requests a second
 	SWAPS=long go test -v -timeout 10m -count 1 -run TestSwapsFailNoRequest ./internal/cli
 
+.PHONY: quiet
+quiet: ## ask three replicas for ten minutes in every way that is no fault: no alert may fire (needs Prometheus)
+	QUIET=long go test -v -timeout 20m -count 1 -run TestNoAlertFiresInQuiet ./internal/cli
+
+.PHONY: series
+series: ## ask a replica 100,000 times for what nobody offers: its series stay below 1,500
+	SERIES=long go test -v -timeout 20m -count 1 -run TestFewSeries ./internal/cli
+
+.PHONY: throughput
+throughput: ## compare by turns a service that shows all of itself with one that shows nothing (needs wrk)
+	go test -run '^$$' -bench 'Throughput|Cost|Scrape' -benchtime 9x -timeout 20m ./internal/httpapi
+
 .PHONY: fleet
 fleet: ## let the guard of three replicas roll out three bad models and a good one (needs nginx and Prometheus)
 	FLEET=long go test -v -timeout 15m -count 1 -run TestTheGuardOfAFleet ./internal/cli

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"housing/internal/auth"
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
 	"housing/internal/certificate/certificatetest"
@@ -47,6 +49,16 @@ func hurried(t testing.TB, file string) string {
 		}
 		return fmt.Sprintf("%s%d%s", m[1], n*map[string]int{"m": 1, "h": 1, "d": 24}[m[3]], map[string]string{"m": "s", "h": "m", "d": "m"}[m[3]])
 	})
+}
+
+// unhurried returns the rules of a file as they are.
+func unhurried(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // watcher is a real Prometheus that scrapes services.
@@ -77,7 +89,16 @@ func watch(t testing.TB, addresses []string, rules func(t testing.TB, file strin
 	}
 	startServer(t, "http://"+address+"/-/ready", "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--enable-feature=exemplar-storage", "--log.level=error")
-	return &watcher{t: t, url: "http://" + address}
+	p := &watcher{t: t, url: "http://" + address}
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		up, err := p.values(`up{job="housing"} == 1`)
+		if len(up) == len(addresses) {
+			return p
+		}
+		if time.Now().After(end) {
+			t.Fatalf("Prometheus reaches %d of %d services: %v", len(up), len(addresses), err)
+		}
+	}
 }
 
 // get asks the API of Prometheus.
@@ -412,12 +433,6 @@ func TestEverythingIsSeen(t *testing.T) {
 	}
 	s := startSeen(t)
 	p := watch(t, s.ops, hurried)
-	s.until("Prometheus", patience, func() string {
-		if up, err := p.values(`up{job="housing"} == 1`); err != nil || len(up) != 3 {
-			return fmt.Sprintf("%d replicas are up: %v", len(up), err)
-		}
-		return ""
-	})
 	l := startLoad(s.services, nil, 60, s.ask)
 	ended := sync.OnceFunc(func() { close(l.stop); l.running.Wait() })
 	defer ended()
@@ -449,6 +464,7 @@ func TestEverythingIsSeen(t *testing.T) {
 	s.guideNames(p)
 	s.exemplars(p)
 	s.promtool()
+	s.flood(2000)
 
 	// Faults, all at once.
 	s.redis.Kill()
@@ -536,6 +552,118 @@ func TestEverythingIsSeen(t *testing.T) {
 	stop()
 	driven.Wait()
 	ended()
+}
+
+// TestNoAlertFiresInQuiet asks for ten minutes in every way that is no fault,
+// with the rules as they are.
+func TestNoAlertFiresInQuiet(t *testing.T) {
+	if os.Getenv("QUIET") != "long" {
+		t.Skip("takes ten minutes: make quiet")
+	}
+	s := startSeen(t)
+	p := watch(t, s.ops, unhurried)
+	l := startLoad(s.services, nil, 60, s.ask)
+	defer func() { close(l.stop); l.running.Wait() }()
+	for start := time.Now(); time.Since(start) < 10*time.Minute; time.Sleep(time.Second) {
+		if firing := p.firing(); len(firing) > 0 {
+			t.Fatalf("after %v these fire: %v", time.Since(start), firing)
+		}
+	}
+	rate, err := p.values("sum(increase(http_requests_total[10m]))")
+	if err != nil || len(rate) != 1 {
+		t.Fatalf("no requests were counted: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.Logf("no alert fired in ten minutes and %.0f requests: %v", rate[0], s.count)
+}
+
+// TestFewSeries asks 100,000 times for what nobody offers.
+func TestFewSeries(t *testing.T) {
+	if os.Getenv("SERIES") != "long" {
+		t.Skip("asks 100,000 times: make series; TestEverythingIsSeen asks 2,000 times")
+	}
+	s := startSeen(t)
+	l := startLoad(s.services, nil, 30, s.ask) // for what is offered
+	defer func() { close(l.stop); l.running.Wait() }()
+	s.flood(100_000)
+}
+
+// mostSeries bounds the series of one replica.
+const mostSeries = 1500
+
+// flood asks the first replica n times, as one of 10,000 users, for random
+// paths and versions, by random methods with random headers, and holds that
+// the series that it shows are few and have nothing of that in them.
+func (s *seen) flood(n int) {
+	s.Helper()
+	const users, mark = 10_000, "zq"
+	secrets, err := auth.ParseSecrets(seenSecret)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var group sync.WaitGroup
+	const clients = 4
+	for c := range clients {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(c)))
+			word := func() string { return fmt.Sprintf("%s%x", mark, random.Uint64()) }
+			for i := c; i < n; i += clients {
+				now := time.Now()
+				token, err := secrets.Sign(auth.Claims{User: fmt.Sprint(mark, random.IntN(users)), Scopes: auth.Predict | auth.ModelsRead, IssuedAt: now, Expires: now.Add(time.Hour)})
+				if err != nil {
+					s.Error(err)
+					return
+				}
+				header := []string{"Authorization", "Bearer " + token, "X-" + word(), word(), "Canary", word(), "User-Agent", word(), "X-Request-ID", word(), "Host", word(), "traceparent", word()}
+				method, path, body := "POST", "/v1/predict", seenHouses(1, i)
+				switch i % 8 {
+				case 0:
+					path = "/" + word() + "/" + word()
+				case 1:
+					path += "?model_version=" + word()
+				case 2:
+					method = "M" + strings.ToUpper(word())
+				case 3:
+					path = "/v1/models/" + word()
+					method = "GET"
+				case 4:
+					header[1] = "Bearer " + word()
+				case 5:
+					body = strings.ReplaceAll(body, "98", word())
+				}
+				if _, err := s.send("flood", 0, method, path, strings.NewReader(body), header...); err != nil {
+					s.Errorf("%s %s: %v", method, path, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	answer, err := client.Get("http://" + s.ops[0] + "/metrics")
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	series, families := 0, map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		series++
+		families[line[:strings.IndexAny(line, "{ ")]]++
+		if strings.Contains(line, mark) {
+			s.Errorf("a label holds what a client chose: %s", line)
+		}
+	}
+	s.Logf("%d series after %d requests more", series, n)
+	if series < 200 || series >= mostSeries {
+		s.Errorf("%d series, want fewer than %d: %v", series, mostSeries, families)
+	}
 }
 
 // delay is a reader that has nothing, later.

@@ -183,6 +183,7 @@ type Metrics struct {
 	modelAccuracy       *prometheus.GaugeVec
 	outcomes            outcomes
 	drift               drift
+	off                 bool // see Unmeasured
 }
 
 // NewMetrics makes the metrics of the table, and those of Go and the
@@ -290,6 +291,9 @@ type Prediction struct {
 
 // Prediction returns the metrics of a loaded version in a role.
 func (m *Metrics) Prediction(version, role string) Prediction {
+	if m.off {
+		return unmeasured
+	}
 	return Prediction{
 		Requests: m.predictionRequests.WithLabelValues(version, role),
 		Records:  m.predictionRecords.WithLabelValues(version, role),
@@ -424,6 +428,9 @@ func (m *Metrics) FileReload(file string, err error) {
 // it. The route must be a registered pattern's path or a fixed word; the
 // method may be anything.
 func (m *Metrics) ObserveHTTP(ctx context.Context, t *Tracer, method, route string, status int, took time.Duration) {
+	if m.off {
+		return
+	}
 	method = boundedMethod(method)
 	m.httpRequests.WithLabelValues(method, route, statusText(status)).Inc()
 	t.Observe(ctx, m.httpDuration.WithLabelValues(method, route), took.Seconds())

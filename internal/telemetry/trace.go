@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"time"
@@ -83,12 +84,19 @@ func (t *Tracer) Close(ctx context.Context) error { return t.provider.Shutdown(c
 // Request begins the span of a request to a route, as a child of the span
 // that the header traceparent names, if any. It is ended by End.
 func (t *Tracer) Request(ctx context.Context, h http.Header, method, route string) context.Context {
-	method = boundedMethod(method)
-	ctx = traceContext.Extract(ctx, propagation.HeaderCarrier(h))
-	ctx, _ = t.tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route)))
+	if len(h["Traceparent"]) > 0 {
+		ctx = traceContext.Extract(ctx, propagation.HeaderCarrier(h))
+	}
+	ctx, span := t.tracer.Start(ctx, route, ofServer...)
+	if span.IsRecording() { // what is not kept shall cost little
+		method = boundedMethod(method)
+		span.SetName(method + " " + route)
+		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route))
+	}
 	return ctx
 }
+
+var ofServer = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 
 // End ends the span of a request that was answered with a status.
 func (t *Tracer) End(ctx context.Context, status int, requestID string) {
@@ -151,7 +159,13 @@ func TraceResponse(ctx context.Context) string {
 	if !span.IsValid() {
 		return ""
 	}
-	return "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+	id, parent := span.TraceID(), span.SpanID()
+	var room [64]byte
+	text := append(room[:0], "00-"...)
+	text = hex.AppendEncode(text, id[:])
+	text = hex.AppendEncode(append(text, '-'), parent[:])
+	text = hex.AppendEncode(append(text, '-'), []byte{byte(span.TraceFlags())})
+	return string(text)
 }
 
 // Observe counts a value in a histogram, with the trace of ctx as its
