@@ -91,6 +91,10 @@ recovery: ## run the procedures of docs/recovery.md, and lose everything under 3
 regions: ## lose one of two regions under load, promote the other, and go back (docs/recovery.md)
 	RECOVERY=long go test -v -timeout 15m -count 1 -run TestRecoveryOfARegion ./internal/cli
 
+.PHONY: coverage
+coverage: ## measure intervals on sales that neither their models nor their calibration saw (minutes; needs the sales)
+	COVERAGE=long go test -v -timeout 120m -count 1 -run TestCoverageOfUnseenSales ./internal/model
+
 # As many at once as there are processors, each with one worker.
 .PHONY: fuzz
 fuzz: ## fuzz each reader of outside bytes for FUZZTIME

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"text/tabwriter"
 
@@ -24,6 +25,7 @@ type modelShowCommand struct {
 	registryFlags
 	Bundle string `arg:"" optional:"" help:"Bundle to show: a file, or a version or alias in the registry. Default: the built-in one."`
 	JSON   bool   `name:"json" help:"Print the manifest as JSON."`
+	Card   bool   `help:"Print the model card: what the model is for and not for, what it was trained on, how good and how sure it is."`
 }
 
 // Help shows an example.
@@ -43,6 +45,10 @@ func (c *modelShowCommand) Run(p *program) (err error) {
 			SHA256 string `json:"sha256"`
 			bundle.Manifest
 		}{b.Digest, b.Manifest})
+	}
+	if c.Card {
+		_, err := io.WriteString(p.stdout, modelCard(b))
+		return err
 	}
 	m := &b.Manifest
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)

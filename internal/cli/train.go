@@ -384,7 +384,7 @@ func printAccuracy(p *program, accuracy []model.Accuracy, coverage []model.Cover
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "fields known\tn\twithin\twidth\twithin, by quarter of the price")
 	for _, c := range coverage {
-		fmt.Fprintf(w, "%s\t%d\t%.1f %%\t%.1f %%\t%.1f\n", c.Fields, c.Sales, c.Covered, c.Width, c.ByPrice)
+		fmt.Fprintf(w, "%s\t%d\t%.1f %%\t%.1f %%\t%s\n", c.Fields, c.Sales, c.Covered, c.Width, percents(c.ByPrice))
 	}
 	return w.Flush()
 }

@@ -25,8 +25,9 @@ func TestTrainScripts(t *testing.T) {
 	})
 }
 
-// writeSales writes made-up sales: sales FILE ROWS [without=COLUMN] [ROW:COLUMN=VALUE …],
-// where a row is a number from 1 or * for all.
+// writeSales writes made-up sales: sales FILE ROWS [without=COLUMN] [leak] [ROW:COLUMN=VALUE …],
+// where a row is a number from 1 or * for all. With leak there is a column
+// price_per_sqft, computed from the price.
 func writeSales(ts *testscript.TestScript, _ bool, args []string) {
 	rows, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -42,6 +43,13 @@ func writeSales(ts *testscript.TestScript, _ bool, args []string) {
 		table = append(table, row)
 	}
 	for _, change := range args[2:] {
+		if change == "leak" {
+			table[0] = append(table[0], "price_per_sqft")
+			for i, s := range modeltest.Sales(rows) {
+				table[i+1] = append(table[i+1], strconv.FormatFloat(s.Price/s.House.Values[house.SqftLiving], 'f', 2, 64))
+			}
+			continue
+		}
 		if column, ok := strings.CutPrefix(change, "without="); ok {
 			at := slices.Index(table[0], column)
 			for i := range table {

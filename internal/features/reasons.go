@@ -49,7 +49,7 @@ func reasonTables() (names []string, of [][]int) {
 	names = append(names, Location, Neighbourhood, ValuationDate)
 	for _, c := range columns {
 		var indices []int
-		for _, name := range reasonsOf(c.Name) {
+		for _, name := range ReasonsOf(c.Name) {
 			indices = append(indices, slices.Index(names, name))
 		}
 		of = append(of, indices)
@@ -57,9 +57,9 @@ func reasonTables() (names []string, of [][]int) {
 	return names, of
 }
 
-// reasonsOf returns what a column stands for. Columns that nothing else says
+// ReasonsOf returns what a column stands for. Columns that nothing else says
 // anything of are computed from coordinates or the zipcode.
-func reasonsOf(column string) []string {
+func ReasonsOf(column string) []string {
 	if named, ok := composites[column]; ok {
 		return named
 	}

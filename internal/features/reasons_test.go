@@ -30,8 +30,8 @@ func TestColumnsMoveOnlyWithTheirReasons(t *testing.T) {
 				continue
 			}
 			moved = true
-			if !slices.Contains(reasonsOf(columns[i].Name), reason) {
-				t.Errorf("%s moves with %s, which is not among its reasons %v", columns[i].Name, reason, reasonsOf(columns[i].Name))
+			if !slices.Contains(ReasonsOf(columns[i].Name), reason) {
+				t.Errorf("%s moves with %s, which is not among its reasons %v", columns[i].Name, reason, ReasonsOf(columns[i].Name))
 			}
 		}
 		if !moved {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"housing/internal/demographics"
 	"housing/internal/features"
@@ -38,6 +39,15 @@ type Comparables struct {
 	// Leaves are the low bytes of the leaves that the sales' houses come to, in
 	// order of Sales and then of trees.
 	Leaves []uint8
+
+	places []place // of Sales, to be looked through fast
+}
+
+// place is where and when a sale was.
+type place struct {
+	lat, long float32
+	date      house.Date
+	zipcode   house.Zipcode
 }
 
 // ComparableSale is a sale without the number of its parcel.
@@ -54,7 +64,7 @@ const (
 	// of 8, which are compared at once.
 	comparableTrees = 256
 	// candidates is how many sales, the nearest, are compared tree by tree.
-	candidates = 1000
+	candidates = 500
 )
 
 // NewComparables keeps the sales that m was trained from, with the prices of the
@@ -97,75 +107,109 @@ func (c *Comparables) check(m *Model) error {
 	return nil
 }
 
+// indexed returns c with its places.
+func (c *Comparables) indexed() *Comparables {
+	with := *c
+	with.places = make([]place, len(c.Sales))
+	for i := range c.Sales {
+		h := &c.Sales[i].House
+		with.places[i] = place{float32(h.Values[house.Lat]), float32(h.Values[house.Long]), h.Date, h.Zipcode()}
+	}
+	return &with
+}
+
+// match is a sale and in how many trees it comes to the same leaf.
+type match struct{ sale, same int }
+
 // find returns the sales before a day that are most like a house, the most
 // alike first: of those nearest to it, or in its zipcode where its place is
 // not known, those that come to the same leaves in the most trees.
 func (c *Comparables) find(m *Model, h *house.House, row []float32, logPrice float64, day house.Date) []Comparable {
-	near := c.near(h, day)
-	leaves := c.appendLeaves(make([]uint8, 0, comparableTrees), m.Forest, row)
-	type match struct{ sale, same int }
-	matches := make([]match, len(near))
-	for k, i := range near {
-		matches[k] = match{i, sameBytes(leaves, c.Leaves[i*c.Trees:][:c.Trees])}
+	var memory [comparableTrees]uint8
+	leaves := c.appendLeaves(memory[:0], m.Forest, row)
+	better := func(a, b match) bool {
+		return cmp.Or(cmp.Compare(b.same, a.same), cmp.Compare(c.places[b.sale].date, c.places[a.sale].date), cmp.Compare(a.sale, b.sale)) < 0
 	}
-	slices.SortFunc(matches, func(a, b match) int {
-		return cmp.Or(cmp.Compare(b.same, a.same), cmp.Compare(c.Sales[b.sale].House.Date, c.Sales[a.sale].House.Date), cmp.Compare(a.sale, b.sale))
-	})
-	found := make([]Comparable, min(comparablesShown, len(matches)))
+	best := make([]match, 0, comparablesShown+1)
+	for _, i := range c.near(h, day) {
+		one := match{i, sameBytes(leaves, c.Leaves[i*c.Trees:][:c.Trees])}
+		at := len(best)
+		for at > 0 && better(one, best[at-1]) {
+			at--
+		}
+		if at < comparablesShown {
+			best = slices.Insert(best, at, one)[:min(len(best)+1, comparablesShown)]
+		}
+	}
+	found := make([]Comparable, len(best))
 	for k := range found {
-		s := &c.Sales[matches[k].sale]
+		s := &c.Sales[best[k].sale]
 		found[k] = Comparable{
 			House: s.House, Price: s.Price,
 			DistanceKM:    kilometres(h, &s.House),
 			AgeDays:       int(day - s.House.Date),
-			Similarity:    float64(matches[k].same) / float64(c.Trees),
+			Similarity:    float64(best[k].same) / float64(c.Trees),
 			AdjustedPrice: cents(s.Price * math.Exp(logPrice-s.Expected)),
 		}
 	}
 	return found
 }
 
+// Rings are of squared distances whose float32 agree in all but the last
+// ringBits bits, so that they are in the order of the distances.
+const (
+	ringBits = 20
+	rings    = 1 << (32 - ringBits)
+)
+
+// ringMemory holds the ring of each sale, of the model that was asked last.
+var ringMemory sync.Pool
+
 // near returns the indices of at least as many sales before a day as are
-// candidates, where there are so many: all within a circle about the house.
+// candidates, where there are so many: all within a ring about the house.
 func (c *Comparables) near(h *house.House, day house.Date) []int {
-	lat, long := h.Values[house.Lat], h.Values[house.Long]
-	away := make([]float64, len(c.Sales)) // squared, in degrees of latitude
-	scale := math.Cos(lat * math.Pi / 180)
+	lat, long := float32(h.Values[house.Lat]), float32(h.Values[house.Long])
+	scale := float32(math.Cos(h.Values[house.Lat] * math.Pi / 180))
+	zipcode := h.Zipcode()
+	ring := func(p *place) uint16 { // of the squared distance in degrees of latitude
+		dy, dx := p.lat-lat, (p.long-long)*scale
+		away := dy*dy + dx*dx
+		if away != away { // a place is not known
+			away = 1
+			if p.zipcode == zipcode {
+				away = 0
+			}
+		}
+		return uint16(math.Float32bits(away) >> ringBits)
+	}
+	scratch, _ := ringMemory.Get().(*[]uint16)
+	if scratch == nil || len(*scratch) < len(c.places) {
+		scratch = new(make([]uint16, len(c.places)))
+	}
+	defer ringMemory.Put(scratch)
+	of := (*scratch)[:len(c.places)]
+	var counts [rings]int32
 	before := 0
-	for i := range c.Sales {
-		s := &c.Sales[i].House
-		if away[i] = math.Inf(1); s.Date >= day {
-			continue
-		}
-		before++
-		dy, dx := s.Values[house.Lat]-lat, (s.Values[house.Long]-long)*scale
-		away[i] = dy*dy + dx*dx
-		if away[i] != away[i] { // a place is not known
-			away[i] = 1
-			if s.Zipcode() == h.Zipcode() {
-				away[i] = 0
-			}
+	for i := range c.places {
+		of[i] = math.MaxUint16 // no ring
+		if p := &c.places[i]; p.date < day {
+			of[i] = ring(p)
+			counts[of[i]]++
+			before++
 		}
 	}
-	wanted := min(candidates, before)
-	for radius := 0.01; ; radius *= 1.4 { // from a kilometre on
-		within := 0
-		for _, d := range away {
-			if d <= radius*radius {
-				within++
-			}
-		}
-		if within < wanted {
-			continue
-		}
-		near := make([]int, 0, within)
-		for i, d := range away {
-			if d <= radius*radius {
-				near = append(near, i)
-			}
-		}
-		return near
+	last, within := uint16(0), int(counts[0])
+	for within < min(candidates, before) {
+		last++
+		within += int(counts[last])
 	}
+	near := make([]int, 0, within)
+	for i, ring := range of {
+		if ring <= last {
+			near = append(near, i)
+		}
+	}
+	return near
 }
 
 // sameBytes counts the places at which a and b, of one length, agree.

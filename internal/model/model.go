@@ -60,7 +60,7 @@ func (m *Model) WithComparables(c *Comparables) (*Model, error) {
 		return nil, err
 	}
 	with := *m
-	with.Comparables = c
+	with.Comparables = c.indexed()
 	return &with, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -267,5 +268,31 @@ func TestKilometres(t *testing.T) {
 	}
 	if d := kilometres(place(math.NaN(), -122), place(47, -122)); !math.IsNaN(d) {
 		t.Errorf("%g km from nowhere", d)
+	}
+}
+
+// TestNearestSalesAreCandidates compares with a sort of all.
+func TestNearestSalesAreCandidates(t *testing.T) {
+	c := newCalibrated(t)
+	h := c.sales[3].House
+	const day = 16400
+	var away []float64
+	for i := range c.sales {
+		if c.sales[i].House.Date < day {
+			away = append(away, kilometres(&h, &c.sales[i].House))
+		}
+	}
+	slices.Sort(away)
+	farthest := 0.0
+	near := c.model.Comparables.near(&h, day)
+	for _, i := range near {
+		s := &c.model.Comparables.Sales[i].House
+		if s.Date >= day {
+			t.Fatalf("sale of %s is no earlier one", s.Date)
+		}
+		farthest = max(farthest, kilometres(&h, s))
+	}
+	if n := len(near); n < min(candidates, len(away)) || n > min(2*candidates, len(away)) || farthest < away[n-1]*0.99 || farthest > away[n-1]*1.01 {
+		t.Errorf("%d of %d sales, to %g km, the nearest so many are within %g", len(near), len(away), farthest, away[len(near)-1])
 	}
 }
