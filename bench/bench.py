@@ -14,6 +14,7 @@ WORK = ROOT / "build" / "bench"
 SECONDS = float(os.environ.get("SECONDS_EACH", "2"))
 DATA = os.environ.get("DATA", str(ROOT.parent / "shared" / "data"))
 FORESTS = os.environ.get("FORESTS", "100x31 500x63 2000x63 500x31 500x255").split()
+WITHOUT = [p for p in os.environ.get("WITHOUT", "").split(",") if p]
 COMPILED = int(os.environ.get("COMPILED", "40000"))
 SETTINGS = [(1, 1), (100, 1), (20_000, 1), (100, 2), (20_000, 2)]  # rows, threads
 
@@ -184,7 +185,7 @@ class Lleaves(Array):
 
 
 PEERS = {"XGBoost": XGBoost, "LightGBM": LightGBM, "ONNX Runtime": ONNXRuntime, "treelite": Treelite,
-         "treelite, compiled": TreeliteCompiled, "lleaves": Lleaves}
+         "TL2cgen": TreeliteCompiled, "lleaves": Lleaves}
 
 
 def inference(say):
@@ -203,8 +204,9 @@ def inference(say):
         expected = np.fromfile(folder / "expected.f64")
         peers = {}
         for peer, make in PEERS.items():
-            if make in (TreeliteCompiled, Lleaves) and trees * leaves > COMPILED:
-                continue  # compiling takes longer than the rest of this
+            if peer in WITHOUT or make in (TreeliteCompiled, Lleaves) and trees * leaves > COMPILED:
+                print(f"{name}: {peer} is left out", file=sys.stderr)
+                continue
             try:
                 made = make(folder, forest)
                 worst = np.max(np.abs(made.predict(x) - expected))
