@@ -25,17 +25,14 @@ func (v *Valuer) Appraise(ctx context.Context, dst []model.Valuation, houses []h
 		defer span.End()
 		start := time.Now()
 		dst = slices.Grow(dst[:0], len(houses))
-		for some := range slices.Chunk(houses, appraisedAtOnce) {
-			if err := v.acquire(ctx); err != nil {
-				return nil, err
-			}
+		err = v.inTurns(ctx, houses, appraisedAtOnce, func(some []house.House) error {
 			from := len(dst)
 			valuations, err := v.appraise(r, role, dst[from:], some, level)
-			v.release()
-			if err != nil {
-				return nil, err
-			}
 			dst = append(dst[:from], valuations...)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 		v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
 		prices = make([]float64, len(dst))

@@ -9,6 +9,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -280,33 +281,60 @@ var keySlices = sync.Pool{New: func() any { return new([]cache.Key) }}
 
 const keptKeys = 2000
 
-// work values the houses on a worker.
+// pricedAtOnce is how many houses are priced before a worker is offered to
+// another call, so that one house does not wait for a thousand: about a
+// millisecond's work.
+const pricedAtOnce = 128
+
+// work values the houses on a worker, some at a time.
 func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
 	ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
 	defer span.End()
 	start := time.Now()
-	if err := v.acquire(ctx); err != nil {
+	dst = slices.Grow(dst[:0], len(houses))
+	err := v.inTurns(ctx, houses, pricedAtOnce, func(some []house.House) error {
+		from := len(dst)
+		prices, err := v.price(r, role, dst[from:], some)
+		dst = append(dst[:from], prices...)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	defer v.release()
-	prices, err := v.price(r, role, dst, houses)
-	if err == nil {
-		// Not what the cache answers: a version that has been kept for long is
-		// not quicker for that than one that is new.
-		v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
-	}
-	return prices, err
+	// Not what the cache answers: a version that has been kept for long is
+	// not quicker for that than one that is new.
+	v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
+	return dst, nil
 }
 
-// acquire takes a worker, and waits for one if it may.
-func (v *Valuer) acquire(ctx context.Context) error {
+// inTurns calls do with some of the houses at a time, each time on a worker
+// for which it waits in line anew. What has begun is not refused.
+func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, do func(some []house.House) error) error {
+	begun := false
+	for some := range slices.Chunk(houses, atOnce) {
+		if err := v.acquire(ctx, begun); err != nil {
+			return err
+		}
+		begun = true
+		err := do(some)
+		v.release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// acquire takes a worker, and waits for one where the queue has room or the
+// call has begun. Workers come in the order in which they are asked for.
+func (v *Valuer) acquire(ctx context.Context, begun bool) error {
 	select {
 	case v.workers <- struct{}{}:
 		v.metrics.WorkersBusy.Inc()
 		return nil
 	default:
 	}
-	if v.waiting.Add(1) > v.queue {
+	if v.waiting.Add(1) > v.queue && !begun {
 		v.waiting.Add(-1)
 		v.metrics.OverloadedQueue.Inc()
 		return ErrOverloaded

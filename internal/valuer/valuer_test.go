@@ -258,3 +258,36 @@ func BenchmarkValue(b *testing.B) {
 		})
 	}
 }
+
+// TestOneHouseDoesNotWaitForThousands asks for one house while the only worker
+// is busy with two calls of a thousand: it is answered before either.
+func TestOneHouseDoesNotWaitForThousands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers, o.Queue = 1, 2
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				time.Sleep(time.Duration(len(houses)) * time.Microsecond)
+				return append(dst, make([]float64, len(houses))...)
+			})
+		})
+		var mu sync.Mutex
+		var order []int
+		var group sync.WaitGroup
+		for _, n := range []int{1000, 1000, 1} {
+			group.Go(func() {
+				answer, err := v.Value(t.Context(), nil, make([]house.House, n), valuer.Choice{})
+				if err != nil || len(answer.Prices) != n {
+					t.Errorf("%d houses: %d prices, %v", n, len(answer.Prices), err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, n)
+			})
+			time.Sleep(10 * time.Microsecond)
+		}
+		group.Wait()
+		if order[0] != 1 {
+			t.Errorf("answered in the order %v", order)
+		}
+	})
+}
