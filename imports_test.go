@@ -30,6 +30,8 @@ var rooms = []struct{ name, job string }{
 	{"bundle", "a model as bytes"},
 	{"model", "train, value, evaluate"},
 	{"gbdt", "gradient-boosted trees"},
+	{"gp", "Gaussian processes"},
+	{"network", "small neural networks"},
 	{"sequential", "differences that are real while they are watched"},
 	{"features", "house and area to row"},
 	{"demographics", "census figures by zipcode"},
@@ -41,7 +43,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "follow", "gbdt", "house", "objects", "sequential", "telemetry", "buildinfo"}
+var alone = []string{"auth", "certificate", "follow", "gbdt", "gp", "house", "network", "objects", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

@@ -72,6 +72,8 @@ func Write(w io.Writer, c Contents) error {
 	addReference(tensors, c.Model.Reference)
 	addInterval(tensors, c.Model.Interval)
 	addComparables(tensors, c.Model.Comparables)
+	addMarket(tensors, c.Model.Market)
+	addSmooth(tensors, c.Model.Smooth)
 	if err := writeContainer(w, c.Manifest, tensors); err != nil {
 		return fmt.Errorf("write bundle: %w", err)
 	}
@@ -123,7 +125,11 @@ func readModel(p *parts) (*model.Model, error) {
 		return nil, p.err
 	}
 	copy(encoder.Overall[:], overall)
-	m, err := model.New(encoder, forest)
+	market, smooth := readMarket(p), readSmooth(p)
+	if p.err != nil {
+		return nil, p.err
+	}
+	m, err := model.New(encoder, forest, market, smooth)
 	if err != nil {
 		return nil, err
 	}

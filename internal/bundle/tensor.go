@@ -66,6 +66,12 @@ type parts struct {
 	err     error
 }
 
+// has says whether there is a part of that name.
+func (p *parts) has(name string) bool {
+	_, ok := p.tensors[name]
+	return ok
+}
+
 // valuesOf returns part name as numbers, sharing its memory. Its shape must
 // be n × each of columns, with any n; n is returned.
 func valuesOf[T number](p *parts, name string, columns ...int) (values []T, n int) {

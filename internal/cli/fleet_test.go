@@ -154,7 +154,7 @@ func changedBundle(t testing.TB, version string, change func(f *gbdt.Forest, nam
 	f := *c.Model.Forest
 	f.Leaves, f.LeafCover, f.Roots, f.Nodes, f.NodeCover = slices.Clone(f.Leaves), slices.Clone(f.LeafCover), slices.Clone(f.Roots), slices.Clone(f.Nodes), slices.Clone(f.NodeCover)
 	change(&f, c.Model.FeatureNames())
-	changed, err := model.New(c.Model.Encoder, &f)
+	changed, err := model.New(c.Model.Encoder, &f, c.Model.Market, c.Model.Smooth)
 	if err != nil {
 		t.Fatal(err)
 	}

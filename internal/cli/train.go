@@ -48,6 +48,13 @@ type trainCommand struct {
 		EarlyStoppingRounds *int     `placeholder:"N" help:"Keep a tenth of the houses back and stop when they have not been valued better for so many rounds. Default: 0, off."`
 		Seed                *uint64  `placeholder:"N" help:"Seed of all that is drawn at random. Default: 1."`
 	} `embed:"" group:"Boosting"`
+	Smooth struct {
+		SmoothShare *float64 `placeholder:"SHARE" help:"Share in the price of the network that a Gaussian process teaches; 0 does without both. Default: 0.55."`
+		Mixed       *int     `placeholder:"N" help:"Houses that are made up for each sale, for the network to be taught on. Default: 4."`
+		TuningSteps *int     `placeholder:"N" help:"Steps that the kernel of the Gaussian process is tuned by for these sales, where it is not that of King County. Default: 0, as it is."`
+		Epochs      *int     `placeholder:"N" help:"Times that the network sees each house. Default: 30."`
+		Stretch     *float64 `placeholder:"SHARE" help:"By how much log prices are spread about their mean. Default: 0.012."`
+	} `embed:"" group:"Smooth part"`
 }
 
 // Help shows an example.
@@ -179,6 +186,11 @@ func (c *trainCommand) options() model.Options {
 	set(&b.ColsampleByTree, c.Boosting.ColsampleByTree)
 	set(&b.EarlyStoppingRounds, c.Boosting.EarlyStoppingRounds)
 	set(&b.Seed, c.Boosting.Seed)
+	set(&o.Smooth.Share, c.Smooth.SmoothShare)
+	set(&o.Smooth.Mixed, c.Smooth.Mixed)
+	set(&o.Smooth.TuningSteps, c.Smooth.TuningSteps)
+	set(&o.Smooth.Network.Epochs, c.Smooth.Epochs)
+	set(&o.Stretch, c.Smooth.Stretch)
 	return o
 }
 

@@ -96,7 +96,13 @@ func Fit(houses []house.House, seed uint64) (*Encoder, error) {
 // date or, where it has none, of the newest house that e was fitted on.
 // Unknown is NaN throughout. It allocates nothing.
 func (e *Encoder) Row(dst []float32, h *house.House, area *demographics.Area) {
-	in := input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), day: h.Date}
+	e.RowAsOf(dst, h, area, h.Date)
+}
+
+// RowAsOf is Row as of another day than the house's, or, given house.NoDate,
+// as of the newest house that e was fitted on.
+func (e *Encoder) RowAsOf(dst []float32, h *house.House, area *demographics.Area, day house.Date) {
+	in := input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), day: day}
 	if in.day == house.NoDate {
 		in.day = e.Newest
 	}

@@ -134,7 +134,7 @@ func newOutOfFold(m *Model, sales []house.Sale, known *knownFields, table *demog
 		h := &known.houses[i]
 		area, _ := table.Lookup(h.Zipcode())
 		row := e.rows.Row(i)
-		m.Encoder.Row(row[:features.NumColumns()], h, area)
+		m.Row(row[:features.NumColumns()], h, area)
 		logPrice := math.Log(known.prices[i])
 		row[features.NumColumns()] = float32(logPrice)
 		e.error[i] = math.Log(sales[i].Price) - logPrice

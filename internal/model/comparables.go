@@ -75,7 +75,7 @@ func NewComparables(m *Model, sales []house.Sale, v *Validation, table *demograp
 	for i := range sales {
 		h := &sales[i].House
 		area, _ := table.Lookup(h.Zipcode())
-		m.Encoder.Row(row, h, area)
+		m.Row(row, h, area)
 		c.Leaves = c.appendLeaves(c.Leaves, m.Forest, row)
 		c.Sales = append(c.Sales, ComparableSale{*h, sales[i].Price, math.Log(v.Prices[i])})
 	}

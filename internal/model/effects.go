@@ -5,33 +5,46 @@ import (
 	"math"
 	"slices"
 
+	"housing/internal/demographics"
 	"housing/internal/features"
+	"housing/internal/house"
 )
 
 // explain sets dst, by reason, to how many dollars each moves the price of a
-// row, and returns the base from which they do: base and effects are whole
+// house, and returns the base from which they do: base and effects are whole
 // cents that sum to the price, which is whole cents too.
 //
 // The model is a sum in logs, so the effects are exact there. Into dollars
 // they come by the logarithmic mean of base and price, (price - base) /
 // (log price - log base), which leaves no rest (the additive decomposition of
 // Ang 2005, "The LMDI approach to decomposition analysis").
-func (m *Model) explain(dst []float64, row []float32, price float64) (base float64) {
-	var memory [features.MaxColumns]float64
-	columns := memory[:features.NumColumns()]
-	logBase := m.effects(columns, row)
+func (m *Model) explain(dst []float64, h *house.House, area *demographics.Area, row []float32, price float64) (base float64) {
 	clear(dst)
-	features.Fold(dst, columns)
-	base = cents(math.Exp(logBase))
+	base = cents(math.Exp(m.effects(dst, h, area, row)))
 	inDollars(dst, base, price)
 	return base
 }
 
-// effects adds to dst, by column, how much each moves the log price of a row,
-// and returns the base from which they do.
-func (m *Model) effects(dst []float64, row []float32) (base float64) {
-	m.explainer.Explain(dst, row)
-	return m.explainer.Base()
+// effects adds to dst, by reason, how much each moves the log price of a
+// house, and returns the base from which they do: the forest by TreeSHAP, the
+// smooth part by Shapley values, each by its share, and the market.
+func (m *Model) effects(dst []float64, h *house.House, area *demographics.Area, row []float32) (base float64) {
+	var memory [features.MaxColumns]float64
+	columns := memory[:features.NumColumns()]
+	m.explainer.Explain(columns, row)
+	base = m.explainer.Base()
+	if m.Smooth != nil {
+		if smoothBase, known := m.Smooth.effects(dst, h, area); known {
+			rest := 1 - m.Smooth.Share
+			for c := range columns {
+				columns[c] *= rest
+			}
+			base = rest*base + smoothBase
+		}
+	}
+	features.Fold(dst, columns)
+	dst[dateReason] += m.Market.At(h.Date)
+	return base
 }
 
 // inDollars turns effects in logs into dollars, whole cents that sum to what

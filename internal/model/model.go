@@ -16,9 +16,16 @@ import (
 const Type = "GradientBoostedTrees"
 
 // Model values houses. It never changes once made.
+//
+// The logarithm of a price is the market's level on the day plus the weighted
+// mean of the forest and the smooth part, which know no time: their rows are
+// made as of the newest sale. A house of which the smooth part does not know
+// enough is valued by the forest alone.
 type Model struct {
 	Encoder *features.Encoder
-	Forest  *gbdt.Forest // of log prices in dollars
+	Forest  *gbdt.Forest // of log prices in dollars, less the market
+	Market  *Market      // nil where the forest itself looks at the day
+	Smooth  *Smooth      // nil where there is none
 	// Reference says what the houses were like that it was trained on; nil
 	// where that is not known, as of models from before it was kept.
 	Reference *Reference
@@ -31,14 +38,24 @@ type Model struct {
 	explainer *gbdt.Explainer // of Forest
 }
 
-// New returns a model of its parts, or an error where they cannot be
-// predicted with or do not fit each other.
-func New(encoder *features.Encoder, forest *gbdt.Forest) (*Model, error) {
+// New returns a model of its parts, of which market and smooth may be nil, or
+// an error where they cannot be predicted with or do not fit each other.
+func New(encoder *features.Encoder, forest *gbdt.Forest, market *Market, smooth *Smooth) (*Model, error) {
 	if err := encoder.Check(); err != nil {
 		return nil, err
 	}
 	if err := forest.Check(); err != nil {
 		return nil, err
+	}
+	if market != nil {
+		if err := market.check(); err != nil {
+			return nil, err
+		}
+	}
+	if smooth != nil {
+		if err := smooth.check(); err != nil {
+			return nil, err
+		}
 	}
 	if forest.Columns != features.NumColumns() {
 		return nil, fmt.Errorf("forest looks at %d columns, rows have %d", forest.Columns, features.NumColumns())
@@ -50,7 +67,10 @@ func New(encoder *features.Encoder, forest *gbdt.Forest) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Encoder: encoder, Forest: forest, engine: gbdt.NewEngine(forest), explainer: explainer}, nil
+	return &Model{
+		Encoder: encoder, Forest: forest, Market: market, Smooth: smooth,
+		engine: gbdt.NewEngine(forest), explainer: explainer,
+	}, nil
 }
 
 // WithComparables returns m with sales to show, or an error where they do not
@@ -107,24 +127,54 @@ func (m *Model) appendPrices(dst []float64, rows []float32, houses []house.House
 	x := gbdt.Matrix{Data: rows[:len(houses)*features.NumColumns()], Rows: len(houses), Cols: features.NumColumns()}
 	for i := range houses {
 		area, _ := table.Lookup(houses[i].Zipcode())
-		m.Encoder.Row(x.Row(i), &houses[i], area)
+		m.Row(x.Row(i), &houses[i], area)
 	}
 	at := len(dst)
 	dst = slices.Grow(dst, len(houses))[:at+len(houses)]
-	m.logPrices(dst[at:], x)
-	for i := at; i < len(dst); i++ {
-		dst[i] = math.Exp(dst[i])
+	prices := dst[at:]
+	m.engine.PredictRows(prices, x)
+	for i := range prices {
+		area, _ := table.Lookup(houses[i].Zipcode())
+		prices[i] = math.Exp(m.blend(prices[i], &houses[i], area))
 	}
 	return dst
 }
 
-// logPrices sets dst[i] to the log of the price in dollars that row i is
-// worth. Every price comes from here.
-func (m *Model) logPrices(dst []float64, rows gbdt.Matrix) { m.engine.PredictRows(dst, rows) }
+// blend returns the log price of a house that the forest values at forest.
+// Every price comes from here.
+func (m *Model) blend(forest float64, h *house.House, area *demographics.Area) float64 {
+	if share, smooth := m.smooth(h, area); share > 0 {
+		forest = float64((1-share)*forest) + float64(share*smooth)
+	}
+	return forest + m.Market.At(h.Date)
+}
 
-// logPrice is logPrices of one row.
-func (m *Model) logPrice(row []float32) float64 {
+// logPrice is the log of a house's price, given its row.
+func (m *Model) logPrice(h *house.House, area *demographics.Area, row []float32) float64 {
 	var one [1]float64
-	m.logPrices(one[:], gbdt.Matrix{Data: row, Rows: 1, Cols: len(row)})
-	return one[0]
+	m.engine.PredictRows(one[:], gbdt.Matrix{Data: row, Rows: 1, Cols: len(row)})
+	return m.blend(one[0], h, area)
+}
+
+// Row fills dst, of features.NumColumns numbers, with what the forest looks
+// at.
+func (m *Model) Row(dst []float32, h *house.House, area *demographics.Area) {
+	day := h.Date
+	if m.Market != nil {
+		day = house.NoDate
+	}
+	m.Encoder.RowAsOf(dst, h, area, day)
+}
+
+// smooth returns the smooth part's value of a house and its share in it, 0
+// where there is no such part or an input is unknown.
+func (m *Model) smooth(h *house.House, area *demographics.Area) (share, value float64) {
+	if m.Smooth == nil {
+		return 0, 0
+	}
+	value, known := m.Smooth.value(h, area)
+	if !known {
+		return 0, 0
+	}
+	return m.Smooth.Share, value
 }

@@ -5,6 +5,7 @@ import (
 
 	"housing/internal/features"
 	"housing/internal/gbdt"
+	"housing/internal/network"
 )
 
 // Options says how a model is trained. Start from [DefaultOptions].
@@ -16,7 +17,12 @@ type Options struct {
 	// PartialWeight is how much a second copy of each sale counts in which
 	// some fields are hidden, so that the trees learn what unknown means; 0
 	// makes none.
-	PartialWeight float64 `json:"partial_weight"`
+	PartialWeight float64   `json:"partial_weight"`
+	Smooth        Smoothing `json:"smooth"`
+	// Stretch is by how much log prices are spread about their mean, as what
+	// is learned by squared errors stays too near to it: dear houses would be
+	// valued low and cheap ones high.
+	Stretch float64 `json:"stretch"`
 	// Threads is how many goroutines learn at once. The model does not depend
 	// on it.
 	Threads int `json:"-"`
@@ -32,7 +38,8 @@ func DefaultOptions() Options {
 	p.Subsample = 0.8
 	p.ColsampleByTree = 0.2
 	p.Seed = 1
-	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.25, Threads: 1}
+	smooth := Smoothing{Share: 0.55, Mixed: 4, TuningRows: 1000, TuningSteps: 0, Network: network.DefaultParams()}
+	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.25, Smooth: smooth, Stretch: 0.012, Threads: 1}
 }
 
 // Check returns an error that names the first option that cannot be used.
@@ -43,13 +50,18 @@ func (o *Options) Check() error {
 	if !(o.PartialWeight >= 0 && o.PartialWeight <= 1) {
 		return fmt.Errorf("partial weight is %g, must be 0 to 1", o.PartialWeight)
 	}
+	if !(o.Stretch >= 0 && o.Stretch <= 0.2) {
+		return fmt.Errorf("stretch is %g, must be 0 to 0.2", o.Stretch)
+	}
+	if err := o.Smooth.check(); err != nil {
+		return err
+	}
 	return o.Boosting.Check(features.NumColumns())
 }
 
-// params returns the parameters of the forest, with what follows from the
+// params returns the parameters of a forest with what follows from the
 // columns.
-func (o *Options) params() gbdt.Params {
-	p := o.Boosting
+func (o *Options) params(p gbdt.Params) gbdt.Params {
 	p.Threads = o.Threads
 	p.Monotone = nil
 	for _, c := range features.Columns() {

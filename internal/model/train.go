@@ -25,6 +25,8 @@ const (
 	hiddenStream
 	shuffleStream
 	curveStream
+	marketStream
+	mixStream
 )
 
 // Trained is a model and how it came about.
@@ -68,32 +70,50 @@ func train(ctx context.Context, sales, watched []house.Sale, table *demographics
 		}
 		o.Boosting.Rounds, o.Boosting.EarlyStoppingRounds = rounds, 0
 	}
-	encoder, result, err := learn(ctx, sales, watched, table, o, progress)
-	if err != nil {
-		return nil, err
-	}
-	m, err := New(encoder, result.Forest)
+	m, result, err := learn(ctx, sales, watched, table, o, progress)
 	if err != nil {
 		return nil, err
 	}
 	return &Trained{Model: m, Rounds: result.Forest.Trees(), Importance: shares(result.Gain)}, nil
 }
 
-// learn fits the encoder and the forest.
-func learn(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*features.Encoder, *gbdt.Result, error) {
-	encoder, err := features.Fit(housesOf(sales), o.Boosting.Seed)
+// learn fits every part of a model.
+func learn(ctx context.Context, sales, watched []house.Sale, table *demographics.Table, o Options, progress func(gbdt.Round)) (*Model, *gbdt.Result, error) {
+	houses := housesOf(sales)
+	encoder, err := features.Fit(houses, o.Boosting.Seed)
 	if err != nil {
 		return nil, nil, err
 	}
+	for i := range houses {
+		houses[i].Date = house.NoDate // the market alone knows time
+	}
+	market, err := learnMarket(ctx, sales, houses, encoder, table, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	label := market.timeless(sales)
+	weight := equal(len(sales))
+
 	var validation *gbdt.Dataset
 	if len(watched) > 0 {
-		whole := o
-		whole.PartialWeight = 0 // what is asked for most is a whole record
-		d := dataset(encoder, table, watched, whole)
+		// What is asked for most is a whole record.
+		d := gbdt.Dataset{X: matrixOf(encoder, table, undated(watched)), Label: market.timeless(watched)}
 		validation = &d
 	}
-	result, err := gbdt.Train(ctx, dataset(encoder, table, sales, o), validation, gbdt.Squared{}, o.params(), progress)
-	return encoder, result, err
+	data := withPartial(encoder, table, houses, label, weight, o)
+	result, err := gbdt.Train(ctx, data, validation, gbdt.Squared{}, o.params(o.Boosting), progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	var smooth *Smooth
+	if o.Smooth.Share > 0 {
+		if smooth, err = newSmooth(ctx, houses, label, table, o); err != nil {
+			return nil, nil, err
+		}
+	}
+	stretch(result.Forest, smooth, meanOf(label), 1+o.Stretch)
+	m, err := New(encoder, result.Forest, market, smooth)
+	return m, result, err
 }
 
 // shares scales values so that they sum to 1, unless all are 0.
@@ -125,49 +145,89 @@ func learnable(sales []house.Sale) error {
 	return fmt.Errorf("all %d sales have the price %.2f: there is nothing to learn", len(sales), sales[0].Price)
 }
 
-// dataset makes a row, label and weight of each sale, and of each sale's
-// partial copy.
-func dataset(encoder *features.Encoder, table *demographics.Table, sales []house.Sale, o Options) gbdt.Dataset {
-	copies := 1
+// withPartial makes a row, label and weight of each house, and of each
+// house's partial copy.
+func withPartial(encoder *features.Encoder, table *demographics.Table, houses []house.House, label, weight []float64, o Options) gbdt.Dataset {
+	houses, label, weight = slices.Clone(houses), slices.Clone(label), slices.Clone(weight)
 	if o.PartialWeight > 0 {
-		copies = 2
-	}
-	n := len(sales)
-	random := rand.New(rand.NewPCG(o.Boosting.Seed, partialStream))
-	d := gbdt.Dataset{
-		X:      gbdt.NewMatrix(copies*n, features.NumColumns()),
-		Label:  make([]float64, copies*n),
-		Weight: make([]float64, copies*n),
-	}
-	base := priceWeights(sales)
-	for i := range copies * n {
-		sale, weight := &sales[i%n], base[i%n]
-		h := sale.House
-		if i >= n {
-			h, weight = partial(h, random), weight*o.PartialWeight
+		random := rand.New(rand.NewPCG(o.Boosting.Seed, partialStream))
+		for i := range len(houses) {
+			houses = append(houses, partial(houses[i], random))
+			label = append(label, label[i])
+			weight = append(weight, weight[i]*o.PartialWeight)
 		}
-		area, _ := table.Lookup(h.Zipcode())
-		encoder.Row(d.X.Row(i), &h, area)
-		d.Label[i] = math.Log(sale.Price)
-		d.Weight[i] = weight
 	}
-	return d
+	return gbdt.Dataset{X: matrixOf(encoder, table, houses), Label: label, Weight: weight}
 }
 
-// priceWeights returns weights by the square root of the price, of about 1
-// on average and within a factor of 3 of it: between an error in percent,
-// which an unweighted log price counts, and one in dollars.
-func priceWeights(sales []house.Sale) []float64 {
-	weights := make([]float64, len(sales))
-	var mean float64
+// matrixOf makes a row of each house.
+func matrixOf(encoder *features.Encoder, table *demographics.Table, houses []house.House) gbdt.Matrix {
+	x := gbdt.NewMatrix(len(houses), features.NumColumns())
+	for i := range houses {
+		area, _ := table.Lookup(houses[i].Zipcode())
+		encoder.Row(x.Row(i), &houses[i], area)
+	}
+	return x
+}
+
+// undated returns the houses of sales without their dates.
+func undated(sales []house.Sale) []house.House {
+	houses := housesOf(sales)
+	for i := range houses {
+		houses[i].Date = house.NoDate
+	}
+	return houses
+}
+
+func logPrices(sales []house.Sale) []float64 {
+	values := make([]float64, len(sales))
 	for i := range sales {
-		weights[i] = math.Sqrt(sales[i].Price)
-		mean += weights[i] / float64(len(sales))
+		values[i] = math.Log(sales[i].Price)
+	}
+	return values
+}
+
+// smoothWeightPower is the power of a price by which it weighs in the smooth
+// part: between an error in percent and one in dollars, which is where it differs
+// from the forest, to which each sale is as much as another.
+const smoothWeightPower = 0.5
+
+// priceWeights returns weights by a power of the price, given its logarithm,
+// of about 1 on average and within a factor of 3 of it.
+func priceWeights(logPrices []float64) []float64 {
+	weights := make([]float64, len(logPrices))
+	var mean float64
+	for i, v := range logPrices {
+		weights[i] = math.Exp(smoothWeightPower * v)
+		mean += weights[i] / float64(len(weights))
 	}
 	for i, w := range weights {
 		weights[i] = min(3, max(1./3, w/mean))
 	}
 	return weights
+}
+
+// equal returns n weights of 1.
+func equal(n int) []float64 { return slices.Repeat([]float64{1}, n) }
+
+func meanOf(values []float64) float64 {
+	var sum float64
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+// stretch spreads the values of both parts about a centre by a factor.
+func stretch(forest *gbdt.Forest, smooth *Smooth, centre, factor float64) {
+	forest.Base = centre + factor*(forest.Base-centre)
+	for i, v := range forest.Leaves {
+		forest.Leaves[i] = float32(factor * float64(v))
+	}
+	if smooth != nil {
+		smooth.Network.Mean = centre + factor*(smooth.Network.Mean-centre)
+		smooth.Network.Scale *= factor
+	}
 }
 
 // roundsByValidation returns the number of rounds with the least loss on
@@ -179,6 +239,7 @@ func roundsByValidation(ctx context.Context, sales []house.Sale, table *demograp
 	if len(train) == 0 || len(held) == 0 {
 		return 0, errors.New("too few houses to keep some back for early stopping")
 	}
+	o.Smooth.Share = 0 // which the number of trees does not depend on
 	_, result, err := learn(ctx, train, held, table, o, progress)
 	if err != nil {
 		return 0, err

@@ -22,6 +22,15 @@ func quickOptions() Options {
 	o.Boosting.Rounds = 60
 	o.Boosting.LearningRate = 0.2
 	o.Threads = 2
+	o.Smooth.Share = 0
+	return o
+}
+
+// quickSmoothOptions train a small model with a smooth part.
+func quickSmoothOptions() Options {
+	o := quickOptions()
+	o.Smooth = DefaultOptions().Smooth
+	o.Smooth.Mixed, o.Smooth.TuningRows, o.Smooth.TuningSteps, o.Smooth.Network.Epochs = 1, 200, 3, 3
 	return o
 }
 
@@ -32,13 +41,18 @@ func TestNoPriceEntersARow(t *testing.T) {
 	sales, table := modeltest.Sales(400), modeltest.Table(t)
 	o := quickOptions()
 	rows := func(sales []house.Sale) []uint32 {
-		encoder, err := features.Fit(housesOf(sales), o.Boosting.Seed)
+		houses := housesOf(sales)
+		encoder, err := features.Fit(houses, o.Boosting.Seed)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := dataset(encoder, table, sales, o)
-		bits := make([]uint32, len(d.X.Data))
-		for i, v := range d.X.Data {
+		ones := slices.Repeat([]float64{1}, len(sales))
+		values := withPartial(encoder, table, houses, ones, ones, o).X.Data
+		smooth := Smooth{Scale: newScale(houses, table)}
+		single, _ := smooth.rows(newMixer(houses, rand.New(rand.NewPCG(1, 1))).extend(1), table)
+		values = append(values, single...)
+		bits := make([]uint32, len(values))
+		for i, v := range values {
 			bits[i] = math.Float32bits(v)
 		}
 		return bits
@@ -95,7 +109,7 @@ func TestNewestSplitIsByTime(t *testing.T) {
 
 func TestModelDoesNotDependOnThreads(t *testing.T) {
 	sales, table := modeltest.Sales(600), modeltest.Table(t)
-	o := quickOptions()
+	o := quickSmoothOptions()
 	var first *Trained
 	for _, threads := range []int{1, 2, 5} {
 		o.Threads = threads
@@ -191,14 +205,9 @@ func TestTrainRefuses(t *testing.T) {
 }
 
 func TestPricesAllocateNothing(t *testing.T) {
-	sales, table := modeltest.Sales(300), modeltest.Table(t)
-	trained, err := Train(context.Background(), sales, table, quickOptions(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	houses := housesOf(sales)
+	m, houses, table := smoothModel(t)
 	dst := make([]float64, len(houses))
-	if n := testing.AllocsPerRun(10, func() { trained.Model.Prices(dst, houses, table) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { m.Prices(dst, houses, table) }); n != 0 {
 		t.Errorf("%g allocations", n)
 	}
 }

@@ -41,14 +41,14 @@ func (m *Model) Value(dst []Valuation, houses []house.House, table *demographics
 	for i := range houses {
 		h := &houses[i]
 		area, _ := table.Lookup(h.Zipcode())
-		m.Encoder.Row(row, h, area)
-		dst = append(dst, m.value(h, row, level))
+		m.Row(row, h, area)
+		dst = append(dst, m.value(h, area, row, level))
 	}
 	return dst
 }
 
-func (m *Model) value(h *house.House, row []float32, level float64) Valuation {
-	logPrice := m.logPrice(row)
+func (m *Model) value(h *house.House, area *demographics.Area, row []float32, level float64) Valuation {
+	logPrice := m.logPrice(h, area, row)
 	price := math.Exp(logPrice)
 	v := Valuation{Price: cents(price), Date: h.Date}
 	if v.Date == house.NoDate {
@@ -59,7 +59,7 @@ func (m *Model) value(h *house.House, row []float32, level float64) Valuation {
 		v.Interval, v.FSD, v.Confidence, v.Within10 = level, c.fsd, confidenceOf(c.fsd), c.within10
 		v.Low, v.High = cents(price*c.low), cents(price*c.high)
 	}
-	v.BasePrice = m.explain(v.Effects[:features.NumReasons()], row, v.Price)
+	v.BasePrice = m.explain(v.Effects[:features.NumReasons()], h, area, row, v.Price)
 	if m.Comparables != nil {
 		v.Comparables = m.Comparables.find(m, h, row, logPrice, v.Date)
 	}
@@ -76,7 +76,7 @@ func (m *Model) Intervals(houses []house.House, table *demographics.Table) []Bou
 	bounds := make([]Bounds, len(houses))
 	for i, price := range m.Prices(nil, houses, table) {
 		area, _ := table.Lookup(houses[i].Zipcode())
-		m.Encoder.Row(row, &houses[i], area)
+		m.Row(row, &houses[i], area)
 		c := m.Interval.certainty(&houses[i], row, math.Log(price), DefaultLevel)
 		bounds[i] = Bounds{price * c.low, price * c.high}
 	}

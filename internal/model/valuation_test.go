@@ -109,10 +109,9 @@ func TestEffectsAreThoseOfTheModel(t *testing.T) {
 	h := c.sales[7].House
 	row := make([]float32, features.NumColumns())
 	area, _ := c.table.Lookup(h.Zipcode())
-	c.model.Encoder.Row(row, &h, area)
-	columns, want := make([]float64, features.NumColumns()), make([]float64, features.NumReasons())
-	base := c.model.effects(columns, row)
-	features.Fold(want, columns)
+	c.model.Row(row, &h, area)
+	want := make([]float64, features.NumReasons())
+	base := c.model.effects(want, &h, area, row)
 	v := c.model.Value(nil, []house.House{h}, c.table, DefaultLevel)[0]
 	scale := (v.Price - v.BasePrice) / (math.Log(v.Price) - base)
 	for r, name := range features.Reasons() {

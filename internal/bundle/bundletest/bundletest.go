@@ -18,6 +18,7 @@ func Contents(t testing.TB, version string, seed uint64) bundle.Contents {
 	t.Helper()
 	o := model.DefaultOptions()
 	o.Boosting.Rounds, o.Boosting.LearningRate, o.Boosting.Seed, o.Threads = 40, 0.2, seed, 2
+	o.Smooth.Share = 0
 	sales, table := modeltest.Sales(500), modeltest.Table(t)
 	trained, err := model.Train(context.Background(), sales, table, o, nil)
 	if err != nil {
