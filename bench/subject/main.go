@@ -27,7 +27,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: subject forest|predict|data|train DIR ...")
+		return errors.New("usage: subject forest|predict|data|train DIR and more")
 	}
 	dir := args[1]
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -67,5 +67,5 @@ func writeJSON(dir, name string, v any) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name), b, 0o644)
+	return os.WriteFile(filepath.Join(dir, name), b, 0o600)
 }

@@ -173,7 +173,7 @@ func writeNumbers[T float32 | float64](dir, name string, v []T) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name), b, 0o644)
+	return os.WriteFile(filepath.Join(dir, name), b, 0o600)
 }
 
 func readNumbers[T float32 | float64](dir, name string) ([]T, error) {

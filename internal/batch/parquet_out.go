@@ -149,13 +149,13 @@ func checkNames(names []string, more []addition) error {
 
 // parquetWriter writes rows in row groups. The same rows make the same bytes.
 type parquetWriter struct {
-	writer  *parquet.Writer
+	writer  *parquet.GenericWriter[any]
 	rows    int
 	flushed int64
 }
 
 func newParquetWriter(w io.Writer, t *table) *parquetWriter {
-	return &parquetWriter{writer: parquet.NewWriter(w, parquet.NewSchema("house", t),
+	return &parquetWriter{writer: parquet.NewGenericWriter[any](w, parquet.NewSchema("house", t),
 		parquet.CreatedBy("housing", buildinfo.Version, ""), parquet.DictionaryMaxBytes(dictionaryBytes))}
 }
 

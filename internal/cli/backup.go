@@ -324,7 +324,7 @@ func writeSettings(path string, text []byte) error {
 	if path == "" || text == nil {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("--settings-out: %s is there already", path)
 	}

@@ -48,11 +48,3 @@ func (s *search) append(thresholds []float32, width int) {
 		s.keys = append(s.keys, float32(math.NaN()))
 	}
 }
-
-// codes returns the codes of a value where unknown goes left and where it
-// goes right, of the number of thresholds that are at most the value, which
-// is 0 for unknown.
-func (c *searchColumn) codes(x float32, atMost int32) (left, right uint8) {
-	unknown := (0x7f800000 - int32(math.Float32bits(x)&0x7fffffff)) >> 31 // all ones, else 0
-	return uint8(atMost), uint8(atMost | c.count&unknown)
-}

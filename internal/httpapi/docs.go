@@ -62,14 +62,14 @@ type pageOperation struct {
 // curl returns a command to try the route with.
 func (op *pageOperation) curl() string {
 	command := "curl -s http://127.0.0.1:8000" + op.Path
-	token := ` -H "Authorization: Bearer $TOKEN"`
+	header := ` -H "Authorization: Bearer $TOKEN"`
 	switch {
 	case op.Body == "" && op.Scope == "":
 		return command
 	case op.Body == "":
-		return command + token
+		return command + header
 	case op.Scope != "":
-		command += " \\\n " + token
+		command += " \\\n " + header
 	}
 	return command + " \\\n  -H 'Content-Type: application/json' \\\n  -d '" + op.Body + "'"
 }
