@@ -20,7 +20,7 @@ func small() *Manifest {
 	s := Stream{Bytes: 3, Parts: []Part{{SHA256: digest, Bytes: 3, StoredSHA256: digest, StoredBytes: 12}}}
 	at := time.Date(2026, 11, 25, 9, 30, 0, 0, time.UTC)
 	return &Manifest{
-		Format: format, ID: "20261125T093000Z-1a2b3c4d", Moment: at, Finished: at, Program: "housing", By: "ann",
+		Format: format, ID: "20261125T093000.000000Z-1a2b3c4d", Moment: at, Finished: at, Program: "housing", By: "ann",
 		Database: &DatabaseCopy{Schema: 3, Server: "15", Tables: []TableCopy{
 			{Name: predictions, Columns: []string{"at", "id", "record", "shadow", "price"}, Units: []Unit{{Day: "2026-11-24", Rows: 1, Fingerprint: digest[:16], Stream: s}}},
 			{Name: "zipcode_demographics", Columns: []string{"zipcode"}, Units: []Unit{{Rows: 1, Fingerprint: digest[:16], Stream: s}}},
@@ -54,7 +54,7 @@ func TestAManifestIsBelievedNoFurther(t *testing.T) {
 		"a part without bytes":    {`"bytes": 3,`, `"bytes": 0,`},
 		"a digest that is a path": {`"sha256": "` + strings.Repeat("ab", 32), `"sha256": "../../../../` + strings.Repeat("ab", 26)},
 		"an unknown member":       {`"by"`, `"bye"`},
-		"an ID that is a path":    {`20261125T093000Z-1a2b3c4d`, `../../other`},
+		"an ID that is a path":    {`20261125T093000.000000Z-1a2b3c4d`, `../../other`},
 	} {
 		bad := strings.Replace(string(text), replace[0], replace[1], 1)
 		if bad == string(text) {

@@ -164,15 +164,15 @@ func (m *Manifest) streams(visit func(what string, s *Stream) error) error {
 func unitName(table, day string) string { return strings.TrimSpace("table " + table + " " + day) }
 
 // idLayout begins the ID of a backup, so that the order of IDs is that of
-// time.
-const idLayout = "20060102T150405Z"
+// time: to the microsecond, as those of one script may be of one second.
+const idLayout = "20060102T150405.000000Z"
 
-var idForm = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9a-f]{8}$`)
+var idForm = regexp.MustCompile(`^\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}$`)
 
 // CheckID returns an error unless id has the form of a backup's.
 func CheckID(id string) error {
 	if !idForm.MatchString(id) {
-		return fmt.Errorf("%.80q is not the ID of a backup, such as 20261125T093000Z-1a2b3c4d", id)
+		return fmt.Errorf("%.80q is not the ID of a backup, such as 20261125T093000.000000Z-1a2b3c4d", id)
 	}
 	return nil
 }

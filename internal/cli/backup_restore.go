@@ -31,7 +31,7 @@ Examples:
 
     housing backup restore --backup-dir s3://backups/kc --dry-run
     housing backup restore --only demographics --at 2026-11-24 --force
-    housing backup restore 20261125T093000Z-1a2b3c4d --only journal --month 2026-10 --force`
+    housing backup restore 20261125T093000.000000Z-1a2b3c4d --only journal --month 2026-10 --force`
 }
 
 var monthForm = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])$`)
