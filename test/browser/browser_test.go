@@ -41,8 +41,10 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if !testing.Short() {
+		if path, err := program(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
 	}
 	os.Exit(code)
 }
@@ -54,13 +56,23 @@ type service struct {
 	pid  int
 }
 
-// housing runs a command of the program to its end.
-func housing(t testing.TB, env []string, args ...string) string {
+// built returns where the program is.
+func built(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the service is a process of its own, of which the race detector sees nothing")
+	}
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// housing runs a command of the program to its end.
+func housing(t testing.TB, env []string, args ...string) string {
+	t.Helper()
+	path := built(t)
 	command := exec.Command(path, args...)
 	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	out, err := command.Output()
@@ -77,11 +89,7 @@ func housing(t testing.TB, env []string, args ...string) string {
 // start starts a service that ends with the test.
 func start(t testing.TB, env ...string) *service {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(path, "serve", "--log-format", "json")
+	command := exec.Command(built(t), "serve", "--log-format", "json")
 	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN=127.0.0.1:0", "TMPDIR=" + t.TempDir()}, env...)
 	stderr, err := command.StderrPipe()
 	if err != nil {
