@@ -54,7 +54,7 @@ type Valuation struct {
 type Driver struct {
 	Feature string  `json:"feature" doc:"A field of the house, location (zipcode and coordinates), neighbourhood (its census figures) or date."`
 	Value   any     `json:"value" doc:"What it is: a number, the zipcode, the day, or null where it is unknown."`
-	Effect  float64 `json:"effect" doc:"US dollars by which it moves the price, by exact TreeSHAP."`
+	Effect  float64 `json:"effect" doc:"US dollars by which it moves the price, by exact TreeSHAP for the trees and Shapley values over 16 orders for the network beside them; their sum is exact."`
 }
 
 // Comparable is an earlier sale.
