@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BUILTIN", b.Manifest.Version)
 			env.Setenv("DIGEST", b.Digest)
+			env.Values[served{}] = new(served)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -57,7 +58,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// served is a service that a script has started.
+// served is the service that a script has started; its zero value is the key
+// to it among the script's values.
 type served struct {
 	command *exec.Cmd
 	log     *bufio.Reader
@@ -75,7 +77,8 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(command.Start())
 	ts.Defer(func() { _ = command.Process.Kill() })
-	s := &served{command, bufio.NewReader(errors)}
+	s := ts.Value(served{}).(*served)
+	*s = served{command, bufio.NewReader(errors)}
 	line, err := s.log.ReadBytes('\n')
 	ts.Check(err)
 	var event map[string]string
@@ -87,15 +90,11 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Setenv("ADDRESS", event["address"])
 	ts.Setenv("OPS_ADDRESS", event["ops_address"])
-	running = s
 }
-
-// running is the service of the script; scripts that start one do not run
-// beside each other.
-var running *served
 
 // stop sends SIGTERM and waits for the end, which must be a good one.
 func stop(ts *testscript.TestScript, _ bool, _ []string) {
+	running := ts.Value(served{}).(*served)
 	ts.Check(running.command.Process.Signal(syscall.SIGTERM))
 	rest, err := io.ReadAll(running.log)
 	ts.Check(err)
