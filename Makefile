@@ -108,6 +108,10 @@ fuzz: ## fuzz each reader of outside bytes for FUZZTIME
 schemathesis: ## let schemathesis (from PyPI, on PATH as st) fuzz a service that wants tokens; EXAMPLES=2500 for six to ten minutes
 	test/schemathesis/run.sh
 
+.PHONY: python-client
+python-client: ## generate a client for Python from the service's document, and ask with it, as docs/clients.md says (needs PyPI)
+	CLIENTS=long go test -v -timeout 10m -count 1 -run TestThePythonOfTheClients .
+
 .PHONY: bench
 bench: ## measure prediction and training beside XGBoost, LightGBM, ONNX Runtime, treelite and lleaves (from PyPI)
 	bench/run

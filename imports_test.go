@@ -79,6 +79,20 @@ func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	}
 }
 
+// TestTheClientNeedsTheStandardLibraryAlone, as programs of others import it.
+func TestTheClientNeedsTheStandardLibraryAlone(t *testing.T) {
+	const path = "housing/client"
+	imports, found := packages(t, "{{join .Imports \" \"}}")[path]
+	if !found || imports == "" {
+		t.Fatalf("there is no %s", path)
+	}
+	for _, imported := range strings.Fields(imports) {
+		if first, _, _ := strings.Cut(imported, "/"); first == "housing" || strings.Contains(first, ".") {
+			t.Errorf("%s imports %s", path, imported)
+		}
+	}
+}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for path, doc := range packages(t, "{{.Doc}}") {
 		if _, inside := room(path); inside && len(doc) < 20 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -78,12 +79,37 @@ func TestReadmeSaysWhatWasMeasured(t *testing.T) {
 	}
 }
 
-// build builds the program and returns its path.
+// folder is where the program is, once it was built.
+var folder string
+
+// built is the program, built once.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "housing-")
+	if err != nil {
+		return "", err
+	}
+	folder = dir
+	path := filepath.Join(dir, "housing")
+	if out, err := exec.Command("go", "build", "-o", path, "./cmd/housing").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if folder != "" {
+		_ = os.RemoveAll(folder)
+	}
+	os.Exit(code)
+}
+
+// build builds the program, unless that was done, and returns its path.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "housing")
-	if out, err := exec.Command("go", "build", "-o", path, "./cmd/housing").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }

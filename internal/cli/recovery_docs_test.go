@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,79 +22,14 @@ import (
 	"housing/internal/registry"
 	"housing/internal/registry/registrytest"
 	"housing/internal/store/storetest"
+	"housing/test/docrun"
 )
 
-// procedure runs the blocks of docs/recovery.md from their very text.
-type procedure struct {
-	*testing.T
-	dir string
-	env map[string]string
-	doc string
-}
-
-func newProcedure(t *testing.T, env map[string]string) *procedure {
+// newProcedure returns the procedures of docs/recovery.md, to be run from
+// their very text.
+func newProcedure(t *testing.T, env map[string]string) *docrun.Document {
 	t.Helper()
-	for _, tool := range []string{"bash", "curl", "ss", "psql"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "recovery.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &procedure{T: t, dir: t.TempDir(), env: env, doc: string(text)}
-}
-
-// block returns the commands of a name, and what they should print.
-func (p *procedure) block(name string) (commands, prints string) {
-	p.Helper()
-	_, rest, found := strings.Cut(p.doc, "<!-- run: "+name+" -->\n```sh\n")
-	if !found {
-		p.Fatalf("docs/recovery.md has no commands %q", name)
-	}
-	commands, rest, _ = strings.Cut(rest, "```\n")
-	if after, ok := strings.CutPrefix(strings.TrimLeft(rest, "\n"), "```text\n"); ok {
-		prints, _, _ = strings.Cut(after, "```")
-	}
-	return commands, prints
-}
-
-// run runs the commands of a name, with texts replaced that stand for
-// addresses, and holds each line that they should print to be among what they
-// print.
-func (p *procedure) run(name string, replace ...string) (out string) {
-	p.Helper()
-	commands, prints := p.block(name)
-	for i := 0; i < len(replace); i += 2 {
-		if !strings.Contains(commands, replace[i]) {
-			p.Fatalf("%s: no %q in\n%s", name, replace[i], commands)
-		}
-		commands = strings.ReplaceAll(commands, replace[i], replace[i+1])
-	}
-	start := time.Now()
-	c := exec.CommandContext(p.Context(), "bash", "-e", "-o", "pipefail", "-c", commands)
-	c.Dir = p.dir
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + p.dir, "HOME=" + p.dir, "LC_ALL=C"}
-	for name, value := range p.env {
-		c.Env = append(c.Env, name+"="+value)
-	}
-	text, err := c.CombinedOutput()
-	out = string(text)
-	p.Logf("%s, in %v:\n%s", name, time.Since(start).Round(time.Millisecond), out)
-	if err != nil {
-		p.Fatalf("%s: %v", name, err)
-	}
-	for line := range strings.Lines(prints) {
-		pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(line)), "…", ".*")
-		if !regexp.MustCompile(pattern).MatchString(out) {
-			p.Errorf("%s does not print %q", name, strings.TrimSpace(line))
-		}
-	}
-	return out
+	return docrun.Open(t, filepath.Join("..", "..", "docs", "recovery.md"), env, "curl", "ss", "psql")
 }
 
 // supervisor starts services again that end, as systemd or Docker do.
@@ -190,11 +124,11 @@ func TestRecoveryFromAnOutage(t *testing.T) {
 		addresses = append(addresses, s.at(i).base)
 	}
 	p := newProcedure(t, map[string]string{"REPLICAS": strings.Join(addresses, ",")})
-	out := p.run("outage-look")
+	out := p.Run("outage-look")
 	if !strings.Contains(out, hung.base+" 000") || strings.Count(out, " 200") != 2 {
 		t.Errorf("the replica that hangs is not to be seen in\n%s", out)
 	}
-	p.run("outage-kill", "http://127.0.0.1:8001", hung.base)
+	p.Run("outage-kill", "http://127.0.0.1:8001", hung.base)
 	t.Logf("hung: there again after %v; %s", time.Since(start).Round(time.Millisecond), l.lap())
 	until(t, "the supervisor has it", func() bool { return s.at(1) != hung })
 	failedNone()
@@ -270,9 +204,9 @@ func TestRecoveryFromCorruption(t *testing.T) {
 
 	must("demographics", "import", flatFigures(t, 90), "--force", "--why", "a wrong file")
 	until(t, "the prices are wrong", func() bool { return !slices.Equal(s.thousand(), before) })
-	p.run("corruption-look")
+	p.Run("corruption-look")
 	start := time.Now()
-	p.run("corruption-figures")
+	p.Run("corruption-figures")
 	until(t, "the prices are right", func() bool { return slices.Equal(s.thousand(), before) })
 	t.Logf("figures: right prices after %v; %s", time.Since(start).Round(time.Millisecond), l.lap())
 
@@ -285,7 +219,7 @@ func TestRecoveryFromCorruption(t *testing.T) {
 	if err := os.WriteFile(bundle, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p.run("corruption-bundle")
+	p.Run("corruption-bundle")
 
 	month := time.Now().UTC().Format("predictions_2006_01")
 	if _, err := pool.Exec(t.Context(), "CHECKPOINT"); err != nil {
@@ -293,7 +227,7 @@ func TestRecoveryFromCorruption(t *testing.T) {
 	}
 	postgres.Damage(postgres.URL, month, 1)
 	s.until("after the damage", "postgresql", "up", "")
-	p.run("corruption-journal")
+	p.Run("corruption-journal")
 	s.until("restored", "journal", "up", "")
 	t.Logf("journal: %s", l.lap())
 	finish()
@@ -394,13 +328,13 @@ func TestRecoveryFromABadModel(t *testing.T) {
 			houses.untilAnswers(s, what, version)
 		}
 	}
-	p.run("model-guard")
+	p.Run("model-guard")
 	allAnswer("the guard has rolled back", "base")
 
 	must("rollout", "set", "--primary", dearVersion)
 	allAnswer("a bad primary", dearVersion)
 	start := time.Now()
-	p.run("model-hand")
+	p.Run("model-hand")
 	allAnswer("rolled back", "base")
 	t.Logf("by hand: everybody has the model before after %v; %s", time.Since(start).Round(time.Millisecond), l.lap())
 
@@ -409,8 +343,8 @@ func TestRecoveryFromABadModel(t *testing.T) {
 	must("backup", "create")
 	s3.Kill()
 	start = time.Now()
-	p.run("model-away")
-	env["MODEL_DIR"] = filepath.Join(p.dir, "emergency")
+	p.Run("model-away")
+	env["MODEL_DIR"] = filepath.Join(p.Dir, "emergency")
 	for i, s := range services {
 		if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)

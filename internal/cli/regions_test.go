@@ -201,7 +201,7 @@ func TestRecoveryOfARegion(t *testing.T) {
 	t.Logf("the first region was lost; traffic went to the second after %v", at.Sub(lost).Round(time.Millisecond))
 	p := newProcedure(t, second.env)
 	promote := time.Now()
-	p.run("region-promote")
+	p.Run("region-promote")
 	for _, s := range second.services {
 		s.until("promoted", "postgresql", "up", "")
 		s.until("promoted", "journal", "up", "")
@@ -246,7 +246,7 @@ func TestRecoveryOfARegion(t *testing.T) {
 	first.postgres.Rebuild(func(data string) {
 		back["PGDATA"] = data
 		p = newProcedure(t, back)
-		p.run("region-rebuild")
+		p.Run("region-rebuild")
 	})
 	first.redis.Start()
 	first.s3.Start()
@@ -254,7 +254,7 @@ func TestRecoveryOfARegion(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(second, "backup", "create")
-	p.run("region-registry")
+	p.Run("region-registry")
 	first.serve(t)
 	for _, s := range first.services {
 		s.until("first region, again", "postgresql", "down", "read_only")
@@ -267,7 +267,7 @@ func TestRecoveryOfARegion(t *testing.T) {
 		}
 		<-s.ended
 	}
-	p.run("region-back")
+	p.Run("region-back")
 	for _, s := range first.services {
 		s.until("first region, again", "journal", "up", "")
 	}
