@@ -29,15 +29,39 @@ type Decoder struct {
 	Now func() time.Time
 }
 
+// most is how many records a body may have.
+func (d *Decoder) most() int {
+	if d.MaxRecords <= 0 {
+		return DefaultMaxRecords
+	}
+	return d.MaxRecords
+}
+
+// presentYear is the year by the clock, in UTC.
+func (d *Decoder) presentYear() int {
+	if d.Now == nil {
+		return time.Now().UTC().Year()
+	}
+	return d.Now().UTC().Year()
+}
+
 // Records reads a body {"records": [{…}, …]} and appends its houses to
 // dst[:0]. The error is a [*SyntaxError] if the body is not JSON, else an
 // [*InvalidError] with every fault in document order; locations begin with
 // "body". A body with too many records has that one fault alone, and is not
 // read to its end. After an error the houses are none.
 func (d *Decoder) Records(dst []House, body []byte) ([]House, error) {
+	if houses, ok := d.plainRecords(dst[:0], body); ok {
+		return houses, nil
+	}
+	return d.carefulRecords(dst[:0], body)
+}
+
+// carefulRecords is Records for bodies of every spelling, with their faults.
+func (d *Decoder) carefulRecords(dst []House, body []byte) ([]House, error) {
 	r := d.open(body, false)
 	defer r.close()
-	dst, err := r.body(dst[:0])
+	dst, err := r.body(dst)
 	if err == nil {
 		err = r.end()
 	}
@@ -85,11 +109,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 func (d *Decoder) open(text []byte, file bool) *reader {
 	r := readers.Get().(*reader)
-	now := time.Now
-	if d.Now != nil {
-		now = d.Now
-	}
-	r.Decoder, r.file, r.year = d, file, now().UTC().Year()
+	r.Decoder, r.file, r.year = d, file, d.presentYear()
 	r.index, r.faults = 0, InvalidError{}
 	text, r.skipped = WithoutMark(text)
 	r.source = *bytes.NewBuffer(text) // jsontext reads a bytes.Buffer in place
@@ -152,10 +172,7 @@ func (r *reader) records(houses []House) ([]House, error) {
 	if _, err := r.json.ReadToken(); err != nil {
 		return houses, err
 	}
-	most := r.MaxRecords
-	if most <= 0 {
-		most = DefaultMaxRecords
-	}
+	most := r.most()
 	for r.index = 0; r.json.PeekKind() != jsontext.KindEndArray; r.index++ {
 		if r.index == most {
 			if err := r.json.SkipValue(); err != nil {
