@@ -65,6 +65,10 @@ quiet: ## ask three replicas for ten minutes in every way that is no fault: no a
 series: ## ask a replica 100,000 times for what nobody offers: its series stay below 1,500
 	SERIES=long go test -v -timeout 20m -count 1 -run TestFewSeries ./internal/cli
 
+.PHONY: memory
+memory: build ## ask the program 200,000 times: it holds at most 40 MiB, and no more at the end than in the middle
+	MEMORY=long PROGRAM=$(CURDIR)/dist/housing go test -v -timeout 10m -count 1 -run TestMemoryIsSmall ./internal/cli
+
 .PHONY: throughput
 throughput: ## compare by turns a service that shows all of itself with one that shows nothing (needs wrk)
 	go test -run '^$$' -bench 'Throughput|Cost|Scrape' -benchtime 9x -timeout 20m ./internal/httpapi

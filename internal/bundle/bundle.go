@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -235,11 +236,13 @@ func BuiltinBytes() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
-	data, err := io.ReadAll(packed)
-	if err != nil {
+	// The last four bytes of gzip say how long it is (RFC 1952).
+	size := int(binary.LittleEndian.Uint32(builtin[len(builtin)-4:]))
+	data := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := data.ReadFrom(packed); err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // WriteFile writes a bundle to a new file: whole and read back, or not at

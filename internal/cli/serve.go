@@ -119,6 +119,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 		}
 		facts = append(facts, "ops_address", server.Ops.Addr().String())
 	}
+	saveMemory(p.getenv)
 	c.limitMemory(p.getenv)
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,7 +52,13 @@ var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 // launch starts a service and does not wait.
 func launch(t testing.TB, env map[string]string) *process {
 	t.Helper()
-	s := &process{t: t, client: client, command: exec.Command("housing", "serve"), ended: make(chan struct{})}
+	return launchProgram(t, "housing", env)
+}
+
+// launchProgram is launch with another program; "" is this one.
+func launchProgram(t testing.TB, program string, env map[string]string) *process {
+	t.Helper()
+	s := &process{t: t, client: client, command: exec.Command(cmp.Or(program, "housing"), "serve"), ended: make(chan struct{})}
 	s.command.Env = []string{"PATH=" + os.Getenv("PATH"), "LISTEN=127.0.0.1:0", "TMPDIR=" + t.TempDir()}
 	for name, value := range env {
 		s.command.Env = append(s.command.Env, name+"="+value)

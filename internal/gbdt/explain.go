@@ -2,6 +2,7 @@ package gbdt
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -83,7 +84,10 @@ type rule struct {
 // an error if two ways lead to one node, or if over 128 different columns
 // stand on one way.
 func NewExplainer(f *Forest) (*Explainer, error) {
-	e := &Explainer{base: f.Base, columns: f.Columns}
+	e := &Explainer{
+		base: f.Base, columns: f.Columns,
+		trees: make([]explainedTree, 0, len(f.Roots)), nodes: make([]explainedNode, 0, len(f.Nodes)), leaves: make([]float64, 0, len(f.Leaves)),
+	}
 	for range maxBlocks {
 		e.steps = append(e.steps, step{against: [lanes]float64{1, 1, 1, 1}})
 	}
@@ -98,6 +102,7 @@ func NewExplainer(f *Forest) (*Explainer, error) {
 		last := &e.trees[t]
 		e.places = max(e.places, 1+last.nodes+last.leaves)
 	}
+	e.steps = slices.Clone(e.steps) // to its length
 	return e, nil
 }
 
