@@ -33,8 +33,9 @@ build: ## build the static binary dist/housing
 	$(SIMD) CGO_ENABLED=0 go build -trimpath -ldflags '$(LINK) -X housing/internal/buildinfo.commit=$(COMMIT)' -o dist/housing ./cmd/housing
 
 .PHONY: generate
-generate: ## write the Go code of the pages, the *.templ files, anew
+generate: ## write anew what is made from the code: the Go of the pages (*.templ), docs/rooms.svg
 	go run $(TEMPL) generate
+	go test -count 1 -run TestThePictureOfTheRooms . -update
 
 .PHONY: test
 test: ## run every test, and those of prediction with vectors too

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/licences.md anew")
+var update = flag.Bool("update", false, "write docs/licences.md and docs/rooms.svg anew")
 
 // licences are those that the program may be built with, by a phrase that
 // their text alone has; the first that matches counts.

@@ -53,7 +53,29 @@ type ModelInfo struct {
 	Features     []string   `json:"features"`
 	Importance   []float64  `json:"importance"` // of Features, sums to 1
 	Accuracy     []Accuracy `json:"accuracy"`
+	Coverage     []Coverage `json:"coverage"`
+	Segments     []Segment  `json:"segments"` // nil where the model has none
+	Sources      []Source   `json:"sources"`
 	Drift        *Drift     `json:"drift"` // of [Client.Drift]
+}
+
+// Segment is how close prices came on the sales of a tier of the price, or of
+// a zipcode.
+type Segment struct {
+	By          string  `json:"by"` // price or zipcode
+	Name        string  `json:"name"`
+	Sales       int     `json:"sales"`
+	MdAPE       float64 `json:"mdape"`        // percent
+	PPE10       float64 `json:"ppe10"`        // percent
+	MedianRatio float64 `json:"median_ratio"` // predicted over sold
+	COD         float64 `json:"cod"`          // percent
+}
+
+// Source is a file that a model was trained from.
+type Source struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Rows   int    `json:"rows"`
 }
 
 // ModelInfo returns the model that answers.
@@ -144,6 +166,20 @@ type ModelVersion struct {
 	Running bool     `json:"running"`
 	Role    string   `json:"role"`
 	Aliases []string `json:"aliases"`
+	// Measured is what its bundle says of it; nil where that cannot be read.
+	Measured *MeasuredModel `json:"measured"`
+}
+
+// MeasuredModel is what the bundle of a version says of it.
+type MeasuredModel struct {
+	ModelType  string     `json:"model_type"`
+	Created    time.Time  `json:"created"`
+	Program    string     `json:"program"`
+	Sales      int        `json:"sales"`
+	NewestSale string     `json:"newest_sale"`
+	Accuracy   []Accuracy `json:"accuracy"`
+	Coverage   []Coverage `json:"coverage"`
+	Segments   []Segment  `json:"segments"`
 }
 
 // Model returns what is known of a version, or of the one that an alias

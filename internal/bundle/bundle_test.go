@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,11 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 	if parsed.Digest != b.Digest || len(b.Digest) != 64 {
 		t.Errorf("digests %s and %s of one file", parsed.Digest, b.Digest)
+	}
+	// Of its beginning alone the manifest can be read.
+	head := bytes.NewReader(data)
+	if m, err := bundle.ReadManifest(head); err != nil || !reflect.DeepEqual(*m, b.Manifest) || head.Len() < len(data)/2 {
+		t.Errorf("%d of %d bytes were read for the manifest %+v: %v", len(data)-head.Len(), len(data), m, err)
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
@@ -223,9 +229,13 @@ func FuzzParse(f *testing.F) {
 	f.Add(full.Bytes())
 	f.Add([]byte{8, 0, 0, 0, 0, 0, 0, 0, '{', '}', ' ', ' ', ' ', ' ', ' ', ' '})
 	f.Fuzz(func(t *testing.T, data []byte) {
+		manifest, unread := bundle.ReadManifest(bytes.NewReader(data))
 		b, err := bundle.Parse(data)
 		if err != nil {
 			return
+		}
+		if unread != nil || manifest.Version != b.Manifest.Version {
+			t.Errorf("a bundle whose manifest is read as %+v, %v", manifest, unread)
 		}
 		// Whatever loads must value houses.
 		for i, v := range b.Model.Value(nil, modeltest.Houses(3), b.Demographics, model.DefaultLevel) {
@@ -241,7 +251,11 @@ func FuzzHeader(f *testing.F) {
 	f.Add(`{"__metadata__":{"format":"housing-bundle/1","manifest":"{}","manifest_sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}}`, 0)
 	f.Add(`{"__metadata__":{"format":"housing-bundle/1"},"forest.nodes":{"dtype":"U32","shape":[1,4],"data_offsets":[0,16]}}`, 16)
 	f.Fuzz(func(t *testing.T, header string, body int) {
-		if _, err := bundle.Parse(container(t, header, min(max(body, 0), 1<<16))); err == nil {
+		data := container(t, header, min(max(body, 0), 1<<16))
+		if m, err := bundle.ReadManifest(bytes.NewReader(data)); (m == nil) == (err == nil) {
+			t.Errorf("manifest %v, %v", m, err)
+		}
+		if _, err := bundle.Parse(data); err == nil {
 			t.Error("a header without a model was read as a bundle")
 		}
 	})

@@ -115,31 +115,21 @@ func readContainer(data []byte) (*Manifest, *parts, error) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		return nil, nil, errors.New("bundles are read on little-endian machines only")
 	}
-	if len(data) < 8 {
+	if len(data) < lengthBytes {
 		return nil, nil, errors.New("not a bundle: shorter than its length field")
 	}
-	length := binary.LittleEndian.Uint64(data)
-	if length < 2 || length > maxHeaderBytes || length%alignment != 0 {
-		return nil, nil, errors.New("not a bundle: no header where it should be")
-	}
-	if uint64(len(data)) < 8+length {
-		return nil, nil, fmt.Errorf("cut off: the header should end at byte %d, the file has %d", 8+length, len(data))
-	}
-	head, body := data[:8+length], data[8+length:]
-	meta, table, err := decodeHeader(head)
+	length, err := headerLength(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	var manifest Manifest
-	if sum([]byte(meta.Manifest)) != meta.ManifestSHA256 {
-		return nil, nil, errors.New("damaged: the manifest does not fit its checksum")
+	if uint64(len(data)) < lengthBytes+length {
+		return nil, nil, fmt.Errorf("cut off: the header should end at byte %d, the file has %d", lengthBytes+length, len(data))
 	}
-	if err := json.Unmarshal([]byte(meta.Manifest), &manifest); err != nil {
-		return nil, nil, fmt.Errorf("manifest: %w", err)
-	}
-	if err := manifest.check(); err != nil {
+	manifest, table, err := readHeader(data[:lengthBytes+length])
+	if err != nil {
 		return nil, nil, err
 	}
+	body := data[lengthBytes+length:]
 	p, err := place(body, table)
 	if err != nil {
 		return nil, nil, err
@@ -149,7 +139,58 @@ func readContainer(data []byte) (*Manifest, *parts, error) {
 			return nil, nil, fmt.Errorf("damaged: part %s does not fit its checksum", name)
 		}
 	}
-	return &manifest, p, nil
+	return manifest, p, nil
+}
+
+// lengthBytes is how long the length of the header is, which a file begins
+// with.
+const lengthBytes = 8
+
+// headerLength returns the length of the header of a file that begins so.
+func headerLength(begin []byte) (uint64, error) {
+	length := binary.LittleEndian.Uint64(begin)
+	if length < 2 || length > maxHeaderBytes || length%alignment != 0 {
+		return 0, errors.New("not a bundle: no header where it should be")
+	}
+	return length, nil
+}
+
+// readHeader reads a header, with its length before it.
+func readHeader(head []byte) (*Manifest, map[string]placed, error) {
+	meta, table, err := decodeHeader(head)
+	if err != nil {
+		return nil, nil, err
+	}
+	if sum([]byte(meta.Manifest)) != meta.ManifestSHA256 {
+		return nil, nil, errors.New("damaged: the manifest does not fit its checksum")
+	}
+	var manifest Manifest
+	if err := json.Unmarshal([]byte(meta.Manifest), &manifest); err != nil {
+		return nil, nil, fmt.Errorf("manifest: %w", err)
+	}
+	if err := manifest.check(); err != nil {
+		return nil, nil, err
+	}
+	return &manifest, table, nil
+}
+
+// ReadManifest reads the manifest of a bundle from its beginning, and no
+// further: whether the rest is as the manifest says is not looked at.
+func ReadManifest(r io.Reader) (*Manifest, error) {
+	head := make([]byte, lengthBytes)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	length, err := headerLength(head)
+	if err != nil {
+		return nil, err
+	}
+	head = append(head, make([]byte, length)...)
+	if _, err := io.ReadFull(r, head[lengthBytes:]); err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	manifest, _, err := readHeader(head)
+	return manifest, err
 }
 
 // decodeHeader reads a header and refuses one that this package would have

@@ -24,6 +24,7 @@ type Manifest struct {
 	Importance []float64         `json:"importance"`         // of Features: share of the forest's gain
 	Accuracy   []model.Accuracy  `json:"accuracy"`           // measured at training, on sales not learned from
 	Coverage   []model.Coverage  `json:"coverage,omitempty"` // of intervals, measured likewise
+	Segments   []model.Segment   `json:"segments,omitempty"` // of the sales, measured likewise
 	Parts      map[string]string `json:"parts"`              // SHA-256 by name; Write fills it
 }
 

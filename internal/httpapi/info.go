@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"housing/internal/buildinfo"
+	"housing/internal/bundle"
 	"housing/internal/model"
 	"housing/internal/store"
 	"housing/internal/valuer"
@@ -48,6 +49,9 @@ type ModelInfo struct {
 	Features     []string         `json:"features" nullable:"false" doc:"Names of the features, in order."`
 	Importance   []float64        `json:"importance" nullable:"false" doc:"Of each feature: its share of what the trees gained by splits, of 1."`
 	Accuracy     []model.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that the model had not seen, by the way of splitting."`
+	Coverage     []model.Coverage `json:"coverage,omitempty" nullable:"false" doc:"How often sale prices lay within its intervals, by what was known of the houses; absent where that was not measured."`
+	Segments     []model.Segment  `json:"segments,omitempty" nullable:"false" doc:"Accuracy by tier of the sale price and by zipcode, from the first of accuracy; absent where the bundle has none."`
+	Sources      []bundle.Source  `json:"sources" nullable:"false" doc:"Files that it was trained from."`
 	Drift        *Drift           `json:"drift,omitempty" doc:"With drift=true: how what the model is asked differs from its training."`
 }
 
@@ -74,6 +78,9 @@ func (a *API) modelInfo(x *exchange, r *http.Request) error {
 		Features:     m.Features,
 		Importance:   m.Manifest.Importance,
 		Accuracy:     m.Manifest.Accuracy,
+		Coverage:     m.Manifest.Coverage,
+		Segments:     m.Manifest.Segments,
+		Sources:      append([]bundle.Source{}, m.Manifest.Sources...),
 	}
 	if drift {
 		info.Drift = a.driftOf(m)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"housing/internal/house"
+	"housing/internal/model"
 )
 
 // openAPI is as much of a document as the tests look at.
@@ -253,7 +254,10 @@ func TestTheExamplesAreTrue(t *testing.T) {
 }
 
 func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {
-	a := newAPI(t, func(s *setup) { s.Journal = &noted{unmatched: []int{0}} })
+	a := newAPI(t, func(s *setup) {
+		s.Journal = &noted{unmatched: []int{0}}
+		s.model.Manifest.Segments = []model.Segment{{By: model.ByZipcode, Name: "98115", Sales: 500}}
+	})
 	d := read[openAPI](t, ask(a, "GET", "/openapi.json", ""))
 	for _, c := range []struct{ schema, method, path, body string }{
 		{"Prediction", "POST", "/v1/predict-minimal", strings.Replace(minimalBody, "98115", "00501", 1)},

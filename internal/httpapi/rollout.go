@@ -14,7 +14,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"housing/internal/bundle"
 	"housing/internal/house"
+	"housing/internal/model"
 	"housing/internal/registry"
 	"housing/internal/rollout"
 	"housing/internal/valuer"
@@ -266,6 +268,31 @@ type ModelVersion struct {
 	Running bool     `json:"running" doc:"It runs on the replica that answers."`
 	Role    string   `json:"role,omitempty" enum:"primary,candidate" doc:"Its part in the traffic plan; absent for none."`
 	Aliases []string `json:"aliases" nullable:"false" doc:"Other names of it."`
+	// A pointer, as it is absent where the bundle cannot be read.
+	Measured *MeasuredModel `json:"measured,omitempty" doc:"What its bundle says of it; absent where that cannot be read."`
+}
+
+// MeasuredModel is what the bundle of a version says of it.
+type MeasuredModel struct {
+	ModelType  string           `json:"model_type" doc:"Kind of model."`
+	Created    time.Time        `json:"created" doc:"When it was trained."`
+	Program    string           `json:"program" doc:"Program that trained it."`
+	Sales      int              `json:"sales" doc:"How many sales it was trained on."`
+	NewestSale string           `json:"newest_sale" doc:"Day of the newest of them."`
+	Accuracy   []model.Accuracy `json:"accuracy" nullable:"false" doc:"Measured accuracy on sales that it had not seen, by the way of splitting."`
+	Coverage   []model.Coverage `json:"coverage,omitempty" nullable:"false" doc:"How often sale prices lay within its intervals; absent where that was not measured."`
+	Segments   []model.Segment  `json:"segments,omitempty" nullable:"false" doc:"Accuracy by tier of the sale price and by zipcode; absent where the bundle has none."`
+}
+
+// measuredModel returns what a manifest says, nil of none.
+func measuredModel(m *bundle.Manifest) *MeasuredModel {
+	if m == nil {
+		return nil
+	}
+	return &MeasuredModel{
+		ModelType: m.ModelType, Created: m.Created.UTC(), Program: m.Program, Sales: m.Sales, NewestSale: m.NewestSale,
+		Accuracy: append([]model.Accuracy{}, m.Accuracy...), Coverage: m.Coverage, Segments: m.Segments,
+	}
 }
 
 func (a *API) models(x *exchange, r *http.Request) error {
@@ -294,7 +321,7 @@ func (a *API) model(x *exchange, r *http.Request) error {
 		if m == nil {
 			return valuer.ErrUnknownVersion
 		}
-		return x.answerJSON(http.StatusOK, ModelVersion{Version: name, SHA256: m.Digest, Running: true, Role: string(valuer.Primary), Aliases: []string{}})
+		return x.answerJSON(http.StatusOK, ModelVersion{Version: name, SHA256: m.Digest, Running: true, Role: string(valuer.Primary), Aliases: []string{}, Measured: measuredModel(&m.Manifest)})
 	}
 	m, err := a.Traffic.Model(r.Context(), name)
 	switch {
@@ -305,5 +332,6 @@ func (a *API) model(x *exchange, r *http.Request) error {
 	}
 	return x.answerJSON(http.StatusOK, ModelVersion{
 		Version: m.Version, SHA256: m.Digest, Bytes: m.Size, Signed: m.Signed, Running: m.Running, Role: string(m.Role), Aliases: append([]string{}, slices.Clip(m.Aliases)...),
+		Measured: measuredModel(m.Manifest),
 	})
 }

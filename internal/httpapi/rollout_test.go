@@ -169,11 +169,20 @@ func TestTheVersionsAreListed(t *testing.T) {
 	if one.Version != "kc-2" || len(one.SHA256) != 64 || one.Bytes == 0 || one.Signed || one.Running {
 		t.Errorf("%+v", one)
 	}
+	// What its bundle says is read whether it runs or not.
+	for _, version := range []string{"kc-1", "kc-2"} {
+		one := read[ModelVersion](t, ask(a.API, "GET", "/v1/models/"+version, ""))
+		if m := one.Measured; m == nil || m.Sales == 0 || len(m.Accuracy) == 0 || m.Created.IsZero() || one.Running != (version == "kc-1") {
+			t.Errorf("%s: %+v", version, one)
+		}
+	}
 	wantProblem(t, ask(a.API, "GET", "/v1/models/none", ""), 404)
 	wantProblem(t, ask(a.API, "GET", "/v1/models/..%2Fkc-1", ""), 404)
 	builtin := newAPI(t, nil)
 	if got := read[Models](t, ask(builtin, "GET", "/v1/models", "")); len(got.Models) != 1 || !got.Models[0].Running {
 		t.Errorf("%+v", got)
+	} else if one := read[ModelVersion](t, ask(builtin, "GET", "/v1/models/"+got.Models[0].Version, "")); one.Measured == nil {
+		t.Errorf("%+v", one)
 	}
 }
 

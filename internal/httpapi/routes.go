@@ -99,7 +99,7 @@ func (a *API) table() []route {
 		}},
 		{method: "GET", path: "/v1/models/{version}", scope: auth.ModelsRead, handle: a.model, operation: operation{
 			id: "model", tag: "Model", summary: "One version",
-			description: "What is known of a version, or of the one that an alias stands for.",
+			description: "What is known of a version, or of the one that an alias stands for: how good it is, measured at its training, where it is from, and whether it runs here.",
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[ModelVersion](), errors: append([]int{http.StatusNotFound}, registryErrors...),
 		}},
 		{method: "GET", path: "/v1/rollout", scope: auth.ModelsRead, handle: a.rollout, operation: operation{

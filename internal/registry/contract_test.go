@@ -125,6 +125,15 @@ func TestWhatIsPushedIsLoaded(t *testing.T) {
 				t.Errorf("listed %+v, pushed %+v", got, want)
 			}
 		}
+		if m, err := r.Manifest(t.Context(), "b"); err != nil || m.Version != "b" || len(m.Accuracy) == 0 {
+			t.Errorf("the manifest is %+v, %v", m, err)
+		}
+		if _, err := r.Manifest(t.Context(), "none"); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("the manifest of none: %v", err)
+		}
+		if _, err := r.Manifest(t.Context(), "../a"); err == nil {
+			t.Error("a manifest of a path")
+		}
 		var fetched bytes.Buffer
 		if info, err := r.Fetch(t.Context(), "b", &fetched); err != nil || info.Digest != b.Digest || !bytes.Equal(fetched.Bytes(), bytesB()) {
 			t.Errorf("fetched %d bytes, %+v, %v", fetched.Len(), info, err)

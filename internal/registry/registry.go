@@ -196,6 +196,27 @@ func (r *Registry) Fetch(ctx context.Context, version string, w io.Writer) (Info
 	return info, nil
 }
 
+// Manifest reads what the bundle of a version says of itself, and no more of
+// it: whether the rest of the bundle is sound is found when it is loaded.
+func (r *Registry) Manifest(ctx context.Context, version string) (*bundle.Manifest, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	what := "manifest of version " + version
+	if err := bundle.CheckVersion(version); err != nil {
+		return nil, err
+	}
+	body, _, err := r.objects.Open(ctx, version+"/"+bundleName)
+	if err != nil {
+		return nil, r.fault(what, err)
+	}
+	defer body.Close()
+	manifest, err := bundle.ReadManifest(body)
+	if err != nil {
+		return nil, r.fault(what, err)
+	}
+	return manifest, nil
+}
+
 // fault wraps an error of the medium in what was tried, and gives those that
 // a caller decides by their public form.
 func (r *Registry) fault(what string, err error) error {

@@ -54,6 +54,7 @@ type document struct {
 	MeasuredOn []bundle.Source  `json:"measured_on"`
 	Accuracy   []model.Accuracy `json:"accuracy"`
 	Coverage   []model.Coverage `json:"coverage"`
+	Segments   []model.Segment  `json:"segments"`
 
 	Neighbourhoods []Neighbourhood  `json:"neighbourhoods"`
 	Shuffled       []model.Shuffled `json:"permutation_importance"`
@@ -93,6 +94,10 @@ func (r *Report) JSON() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", r.Title, err)
 	}
+	segments, err := model.SegmentsOf(r.Sales, r.Predicted)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", r.Title, err)
+	}
 	var without *model.Metrics
 	if r.WithoutCensus != nil {
 		everything := make([]int, len(r.Sales))
@@ -116,6 +121,7 @@ func (r *Report) JSON() ([]byte, error) {
 		MeasuredOn: list(r.Sources),
 		Accuracy:   list(r.Accuracy),
 		Coverage:   list(r.Coverage),
+		Segments:   list(segments),
 
 		Neighbourhoods: list(neighbourhoods),
 		Shuffled:       list(r.Shuffled),

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"flag"
@@ -132,6 +133,25 @@ func html(t *testing.T, r *Report) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestSegmentsAreMeasured of enough sales for some.
+func TestSegmentsAreMeasured(t *testing.T) {
+	text, err := full(t, 500).JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	sales := map[string]int{}
+	for _, s := range d.Segments {
+		sales[s.By] += s.Sales
+	}
+	if sales[model.ByPrice] != 500 || sales[model.ByZipcode] == 0 {
+		t.Errorf("segments of %v sales", sales)
+	}
 }
 
 func TestMetricsAreAsBefore(t *testing.T) {

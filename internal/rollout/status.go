@@ -116,6 +116,9 @@ type Model struct {
 	Running bool
 	Role    valuer.Role // in the plan; "" for none
 	Aliases []string    // sorted
+	// Manifest is what its bundle says of itself; nil where that cannot be
+	// read.
+	Manifest *bundle.Manifest
 }
 
 // Plan returns the plan that the replica follows.
@@ -146,7 +149,9 @@ func (t *Traffic) Model(ctx context.Context, name string) (Model, error) {
 	}
 	m := Model{Info: info, Role: t.plan.Load().Role(info.Version)}
 	if running := t.Valuer.Find(info.Version); running != nil {
-		m.Running, m.Digest = true, running.Digest
+		m.Running, m.Digest, m.Manifest = true, running.Digest, &running.Manifest
+	} else if m.Manifest, err = t.Registry.Manifest(ctx, info.Version); err != nil {
+		t.Log.Warn("registry_request", "error", err.Error())
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -65,6 +65,14 @@ var choices = map[house.Field][]string{
 		"average", "just above average", "better", "good", "very good, custom design", "excellent, custom", "mansion"},
 }
 
+// helps are of lists, where the field's own speaks of numbers.
+var helps = map[house.Field]string{
+	house.Waterfront: "Whether it stands at the water.",
+	house.View:       "Quality of the view.",
+	house.Condition:  "Condition of the building.",
+	house.Grade:      "King County's grade of construction and design.",
+}
+
 // steps are between the values of inputs, where not 1.
 var steps = map[house.Field]string{
 	house.Bathrooms: "0.25", house.Floors: "0.5", house.Lat: "any", house.Long: "any",
@@ -116,6 +124,9 @@ func newInput(field house.Field, value string, year int) Input {
 		if text != "" {
 			i.Choices = append(i.Choices, Choice{strconv.Itoa(n), strconv.Itoa(n) + " · " + text})
 		}
+	}
+	if help, ok := helps[field]; ok {
+		i.Help = help
 	}
 	if field == house.Waterfront {
 		i.Choices = []Choice{{"0", "no"}, {"1", "yes"}}

@@ -177,7 +177,7 @@ func OperationsPage(p *Page) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "</noscript><div id=\"operations\"><p class=\"soft scripted\">Loading …</p></div><dialog id=\"confirm\" aria-labelledby=\"confirm-title\"><h2 id=\"confirm-title\"></h2><p id=\"confirm-text\"></p><label for=\"confirm-why\">Why, for the history</label> <input id=\"confirm-why\" maxlength=\"500\" autocomplete=\"off\"><p id=\"confirm-fault\" class=\"fault\" role=\"alert\"></p><p><button type=\"button\" id=\"confirm-yes\">Do it</button> <button type=\"button\" id=\"confirm-no\" class=\"plain\">Cancel</button></p></dialog>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "</noscript><div id=\"operations\" tabindex=\"-1\"><p class=\"soft scripted\">Loading …</p></div><dialog id=\"confirm\" aria-labelledby=\"confirm-title\"><h2 id=\"confirm-title\"></h2><form id=\"confirm-form\"><p id=\"confirm-text\"></p><label for=\"confirm-why\">Why, for the history</label> <input id=\"confirm-why\" maxlength=\"500\" autocomplete=\"off\"><p id=\"confirm-fault\" class=\"fault\" role=\"alert\"></p><p><button type=\"submit\" id=\"confirm-yes\">Do it</button> <button type=\"button\" id=\"confirm-no\" class=\"plain\">Cancel</button></p></form></dialog>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -88,6 +88,9 @@ func TestEachExampleIsValued(t *testing.T) {
 		until(t, ctx, "the price", `document.querySelector("[data-price]")`)
 		picture(t, ctx, fmt.Sprintf("example-%d", n))
 	}
+	var loaded float64
+	run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Evaluate(`performance.getEntriesByType("navigation")[0].loadEventEnd`, &loaded))
+	t.Logf("the page is there after %.0f ms", loaded)
 }
 
 // TestARowIsPasted as JSON and as CSV.

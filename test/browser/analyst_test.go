@@ -2,7 +2,9 @@ package browser_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/csv"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+	"github.com/parquet-go/parquet-go"
 )
 
 // houses writes a CSV file of made-up houses, of which every badEvery-th has a
@@ -34,7 +37,7 @@ func houses(t testing.TB, n, badEvery int) (path string, bad []int) {
 			living = []string{"12", "many", ""}[i/badEvery%3]
 			bad = append(bad, i+2)
 		}
-		fmt.Fprintf(w, "\"house %d, \"\"%c\"\"\",%d,%d,%s,%d,1,%d,0,%d,%d\n", i, 'a'+i%26, 1+random.IntN(5), 1+random.IntN(3), living, 3000+random.IntN(9000), 700, 98101+random.IntN(20), 5+random.IntN(6))
+		fmt.Fprintf(w, "\"house %d, né \"\"%c\"\"\",%d,%d,%s,%d,1,%d,0,%d,%d\n", i, 'a'+i%26, 1+random.IntN(5), 1+random.IntN(3), living, 3000+random.IntN(9000), 700, 98101+random.IntN(20), 5+random.IntN(6))
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
@@ -108,7 +111,74 @@ func TestAnAnalystValuesALargeFile(t *testing.T) {
 	dir := t.TempDir()
 	run(t, ctx, browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(dir),
 		chromedp.Evaluate(`[...document.querySelectorAll("#file-result button")].find((b) => b.textContent === "Download CSV").click()`, nil))
-	wantPrices(t, s, filepath.Join(dir, "houses-prices.csv"), rows, len(bad))
+	path = filepath.Join(dir, "houses-prices.csv")
+	wantPrices(t, s, path, rows, len(bad))
+	run(t, ctx, chromedp.Evaluate(`[...document.querySelectorAll("#file-result button")].find((b) => b.textContent === "Download Parquet").click()`, nil))
+	wantTheSame(t, filepath.Join(dir, "houses-prices.parquet"), path)
+}
+
+// wantTheSame reads the Parquet file that came back, and compares each of its
+// values with the CSV file.
+func wantTheSame(t *testing.T, path, csvPath string) {
+	t.Helper()
+	var data []byte
+	var file *parquet.File
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		var err error
+		if data, err = os.ReadFile(path); err == nil {
+			if file, err = parquet.OpenFile(bytes.NewReader(data), int64(len(data))); err == nil {
+				break
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no Parquet came back: %v, %d bytes", err, len(data))
+		}
+	}
+	text, err := os.Open(csvPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	want, err := csv.NewReader(text).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, c := range file.Root().Columns() {
+		kinds = append(kinds, c.Name()+" "+c.Type().String())
+	}
+	if got := strings.Join(kinds, ", "); got != "name STRING, bedrooms DOUBLE, bathrooms DOUBLE, sqft_living DOUBLE, sqft_lot DOUBLE, floors DOUBLE, sqft_above DOUBLE, sqft_basement DOUBLE, zipcode STRING, grade DOUBLE, predicted_price DOUBLE" {
+		t.Errorf("the columns are %s", got)
+	}
+	if len(data) > 4<<20 || len(file.RowGroups()) < 2 {
+		t.Errorf("%d bytes in %d row groups", len(data), len(file.RowGroups()))
+	}
+	reader := parquet.NewReader(file)
+	defer reader.Close()
+	rows := make([]parquet.Row, len(want))
+	n, err := reader.ReadRows(rows)
+	for err == nil && n < len(want)-1 {
+		var more int
+		more, err = reader.ReadRows(rows[n:])
+		n += more
+	}
+	if n != len(want)-1 {
+		t.Fatalf("%d rows, want %d: %v", n, len(want)-1, err)
+	}
+	for i, row := range rows[:n] {
+		for c, v := range row {
+			cell := want[i+1][c]
+			number, err := strconv.ParseFloat(cell, 64)
+			switch known := !v.IsNull(); {
+			case v.Kind() == parquet.ByteArray && known:
+				if string(v.ByteArray()) != cell {
+					t.Fatalf("row %d has %q in column %d, the CSV %q", i, v.ByteArray(), c, cell)
+				}
+			case known != (err == nil), known && v.Double() != number:
+				t.Fatalf("row %d has %v in column %d, the CSV %q", i, v, c, cell)
+			}
+		}
+	}
 }
 
 // wantPrices reads the file that came back.
@@ -198,7 +268,7 @@ func TestTheModelIsShown(t *testing.T) {
 		ctx := open(t, v)
 		run(t, ctx, chromedp.Navigate(s.base+"/model"))
 		until(t, ctx, "the accuracy", `document.querySelectorAll("#model .card").length >= 4`)
-		for _, want := range []string{"GradientBoostedTrees", "cross-validation by house", "sqft_living"} {
+		for _, want := range []string{"Gradient Boosted Trees", "cross-validation by house", "Ratio study", "Promised", "sqft_living"} {
 			if said := text(t, ctx, "#model"); !strings.Contains(said, want) {
 				t.Errorf("no %q in %q", want, said)
 			}

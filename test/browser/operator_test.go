@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
+	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
+	"housing/internal/model"
 	"housing/internal/registry"
 )
 
@@ -23,7 +26,7 @@ func TestAnOperatorMovesTraffic(t *testing.T) {
 	defer r.Close()
 	for i, version := range []string{"spring", "summer"} {
 		by := registry.Change{When: time.Unix(1_400_000_000, 0), Who: "ann", What: "push"}
-		if _, err := r.Push(t.Context(), version, bytes.NewReader(bundletest.Bytes(t, version, uint64(i+1))), nil, by); err != nil {
+		if _, err := r.Push(t.Context(), version, bytes.NewReader(measured(t, version, i)), nil, by); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,7 +45,7 @@ func TestAnOperatorMovesTraffic(t *testing.T) {
 			t.Fatalf("the confirmation asks %q, want %q", said, title)
 		}
 		picture(t, ctx, "operations-confirm")
-		run(t, ctx, chromedp.SendKeys("#confirm-why", "a browser asks", chromedp.ByID), chromedp.Click("#confirm-yes", chromedp.ByID))
+		run(t, ctx, chromedp.SendKeys("#confirm-why", "a browser asks"+kb.Enter, chromedp.ByID))
 		until(t, ctx, "the end of the confirmation", `!document.getElementById("confirm").open`)
 	}
 	press := func(label string) {
@@ -70,10 +73,40 @@ func TestAnOperatorMovesTraffic(t *testing.T) {
 		t.Errorf("the history is %q", said)
 	}
 
+	// Who stands on a button by keyboard stays there while the page refreshes.
+	run(t, ctx, chromedp.Evaluate(`(() => { const b = [...document.querySelectorAll("#operations button")].find((b) => b.textContent === "Back to summer"); b.focus(); b.stale = true; })()`, nil))
+	until(t, ctx, "the focus on the same button of a newer page", `document.activeElement.textContent === "Back to summer" && !document.activeElement.stale`)
+
+	// Both versions side by side, of which one does not run.
+	run(t, ctx, chromedp.Navigate(s.base+"/model"))
+	until(t, ctx, "the versions side by side", `document.getElementById("version-left") && document.querySelector('[aria-label="Segments side by side"]')`)
+	picture(t, ctx, "model-versions")
+	for _, want := range []string{"MdAPE\t10.00 %\t8.00 %\t−2.00, better", "98115\t9.00 %\t9.50 %\t+0.50, worse", "Median ratio\t1.000\t1.000\tthe same"} {
+		if said := text(t, ctx, "#model"); !strings.Contains(said, want) {
+			t.Errorf("no %q in %q", want, said)
+		}
+	}
+
 	ctx = open(t, views[1])
 	run(t, ctx, chromedp.Navigate(s.base+"/operations"))
 	until(t, ctx, "the plan", `document.getElementById("plan-candidate")`)
 	picture(t, ctx, "operations-390-dark")
+}
+
+// measured returns the bundle of a version whose figures are known.
+func measured(t testing.TB, version string, i int) []byte {
+	t.Helper()
+	c := bundletest.Contents(t, version, uint64(i+1))
+	c.Manifest.Accuracy = []model.Accuracy{{Protocol: "made up", Part: model.AllSales, Fields: "all 18", Metrics: model.Metrics{Sales: 500, MdAPE: 10 - 2*float64(i), MedianRatio: 1}}}
+	c.Manifest.Segments = []model.Segment{
+		{By: model.ByPrice, Name: "$100K to $300K", Sales: 300, MdAPE: 11, MedianRatio: 1},
+		{By: model.ByZipcode, Name: "98115", Sales: 40, MdAPE: 9 + 0.5*float64(i), MedianRatio: 1},
+	}
+	var b bytes.Buffer
+	if err := bundle.Write(&b, c); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // TestSigningIn shows the prices of a service that wants a token, and keeps

@@ -105,7 +105,7 @@ export const card = (title, ...children) => element("section", { class: "card" }
 export const notice = (title, text) => element("div", { class: "notice", role: "alert" }, element("strong", {}, title), element("p", {}, text));
 
 // isNumber says whether a cell is read as a number, so that it stands right.
-const isNumber = (cell) => typeof cell === "string" && /^[-–−$]?[\d,.]*( ?%)?( \(.*\))?$/.test(cell);
+const isNumber = (cell) => /^[-–−+$]?[\d,.]*( ?%)?( !)?( \(.*\))?$/.test(typeof cell === "string" ? cell : cell.textContent);
 
 // table makes a table of texts, the first column of which names the rows.
 export function table(heads, rows, label) {

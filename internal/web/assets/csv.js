@@ -44,8 +44,8 @@ function recordEnd(text, from) {
 }
 
 // cells returns the cells of a record.
-export function cells(text) {
-  if (!text.includes('"')) return text.split(",");
+export function cells(text, separator = ",") {
+  if (!text.includes('"')) return text.split(separator);
   const found = [];
   let cell = "";
   let quoted = false;
@@ -55,7 +55,7 @@ export function cells(text) {
       cell += '"';
       i++;
     } else if (c === '"') quoted = !quoted;
-    else if (c === "," && !quoted) {
+    else if (c === separator && !quoted) {
       found.push(cell);
       cell = "";
     } else cell += c;

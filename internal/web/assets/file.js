@@ -1,5 +1,6 @@
 import { call, dollars, element, Fault, notice, number, picture, table } from "./common.js";
 import { cells, lines } from "./csv.js";
+import { Parquet } from "./parquet.js";
 
 const fields = ["bedrooms", "bathrooms", "sqft_living", "sqft_lot", "floors", "sqft_above", "sqft_basement", "zipcode", "waterfront", "view",
   "condition", "grade", "yr_built", "yr_renovated", "lat", "long", "sqft_living15", "sqft_lot15", "valuation_date"];
@@ -71,7 +72,7 @@ async function run(source, signal) {
   const missing = fields.slice(0, 8).filter((name) => !names.includes(name));
   if (missing.length) throw new Error("The first line must name the columns. Missing: " + missing.join(", ") + ".");
 
-  const outcome = { prices: [], faults: [], lines: 0, name: source.name, header: first.value.text, source };
+  const outcome = { prices: [], faults: [], lines: 0, name: source.name, header: first.value, source };
   let rows = [];
   const flush = async () => {
     if (rows.length) await value(rows, outcome, signal);
@@ -149,7 +150,7 @@ function show(outcome) {
         element("div", {}, element("dt", {}, name), element("dd", {}, dollars(price))))),
       histogram(sorted),
       element("p", { class: "actions" },
-        element("button", { type: "button", onclick: () => download(outcome) }, "Download CSV"))));
+        save(outcome, "CSV", csv), save(outcome, "Parquet", parquet))));
   }
   if (outcome.faults.length) {
     parts.push(element("section", { class: "card", id: "file-faults" }, element("h2", {}, "Lines with faults"),
@@ -176,20 +177,70 @@ function histogram(sorted) {
       picture("text", { x: 480, y: 145, "text-anchor": "end" }, label(bins))));
 }
 
-// download makes the file again with a column of prices, a piece at a time.
-async function download(outcome) {
-  const pieces = [];
+// save is a button that makes the file again with its prices.
+function save(outcome, name, make) {
+  return element("button", { type: "button", class: name === "CSV" ? false : "plain", onclick: async ({ target }) => {
+    target.disabled = true;
+    try {
+      const address = URL.createObjectURL(await make(outcome));
+      element("a", { href: address, download: outcome.name.replace(/(\.csv)?$/i, "-prices." + name.toLowerCase()) }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    } catch (error) {
+      result.prepend(notice("The file cannot be saved", error.message));
+    } finally {
+      target.disabled = false;
+    }
+  } }, "Download " + name);
+}
+
+const priceColumn = "predicted_price";
+
+// csv makes the file again with a column of prices, a piece at a time.
+async function csv(outcome) {
+  let pieces = [];
   let piece = "";
   for await (const line of lines(outcome.source, new AbortController().signal)) {
-    const price = line.number === 1 ? "predicted_price" : (outcome.prices[line.number] ?? "");
-    piece += line.text + "," + price + "\n";
+    piece += line.text + "," + (line.number === outcome.header.number ? priceColumn : (outcome.prices[line.number] ?? "")) + "\n";
     if (piece.length > 1 << 20) {
-      pieces.push(new Blob([piece]));
+      pieces = [new Blob([...pieces, piece])];
       piece = "";
     }
   }
-  const address = URL.createObjectURL(new Blob([...pieces, piece], { type: "text/csv" }));
-  const link = element("a", { href: address, download: outcome.name.replace(/(\.csv)?$/i, "-prices.csv") });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  return new Blob([...pieces, piece], { type: "text/csv" });
+}
+
+// groupRows is how many rows of a Parquet file are in memory at once.
+const groupRows = 10_000;
+
+// parquet makes the file again as Parquet. What a house has as numbers are
+// numbers, unknown where a cell holds none; zipcode, day and columns that are
+// not of a house stay text.
+async function parquet(outcome) {
+  const texts = ["zipcode", "valuation_date"];
+  const taken = new Set([priceColumn]);
+  const columns = cells(outcome.header.text).map((cell, i) => {
+    let name = cell.trim() || "column_" + (i + 1);
+    const kind = fields.includes(name) && !taken.has(name) && !texts.includes(name) ? "number" : "text";
+    while (taken.has(name)) name += "_";
+    taken.add(name);
+    return { name, kind };
+  });
+  const file = new Parquet([...columns, { name: priceColumn, kind: "number" }]);
+  const empty = () => [...columns.map(() => []), []];
+  let rows = empty();
+  for await (const line of lines(outcome.source, new AbortController().signal)) {
+    if (line.number === outcome.header.number) continue;
+    const row = cells(line.text);
+    columns.forEach(({ kind }, i) => {
+      const text = row[i]?.trim() ?? "";
+      const unknown = text === "" || (kind === "number" && Number.isNaN(Number(text)));
+      rows[i].push(unknown ? null : kind === "number" ? Number(text) : text);
+    });
+    if (rows.at(-1).push(outcome.prices[line.number] ?? null) === groupRows) {
+      await file.add(rows);
+      rows = empty();
+    }
+  }
+  if (rows[0].length) await file.add(rows);
+  return file.end();
 }

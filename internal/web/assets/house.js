@@ -1,4 +1,5 @@
 import { dollars, page } from "./common.js";
+import { cells } from "./csv.js";
 
 const form = document.getElementById("house");
 const answer = document.getElementById("answer");
@@ -165,8 +166,9 @@ function readRow(pasted) {
   }
   const lines = pasted.split(/\r?\n/);
   if (lines.length < 2) throw new Error("CSV needs two lines: the names, then the house.");
-  const [names, cells] = lines.map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
-  return Object.fromEntries(names.map((name, i) => [name, cells[i] ?? ""]));
+  const separator = /[,;\t]/.exec(lines[0])?.[0] ?? ",";
+  const [names, row] = lines.map((line) => cells(line, separator).map((cell) => cell.trim()));
+  return Object.fromEntries(names.map((name, i) => [name, row[i] ?? ""]));
 }
 
 // The last house comes back into an empty form.

@@ -25,14 +25,29 @@ async function show() {
     } catch (error) {
       fault = error.message;
     }
-    // Who is filling in the form is not disturbed.
-    if (!document.activeElement.matches("#operations input, #operations select")) {
-      target.replaceChildren(...sections({ health, rollout: plan, models, fault, drift, failed }));
+    // Who is filling in a form is not disturbed.
+    if (!dialog.open && !document.activeElement.matches("#operations input, #operations select")) {
+      replace(sections({ health, rollout: plan, models, fault, drift, failed }));
     }
   } catch {
     target.replaceChildren(notice("The service cannot be reached", "It is asked again in a moment."));
   }
   timer = setTimeout(show, refreshEvery);
+}
+
+// replace shows other parts, and leaves the focus and the tables that were
+// scrolled where they are.
+function replace(parts) {
+  const named = (e) => e.getAttribute("aria-label") ?? e.textContent;
+  const able = () => [...target.querySelectorAll("button, .scroll")];
+  const focused = target.contains(document.activeElement) ? named(document.activeElement) : undefined;
+  const scrolled = new Map(able().map((e) => [named(e), [e.scrollLeft, e.scrollTop]]));
+  target.replaceChildren(...parts);
+  for (const e of able()) {
+    if (scrolled.has(named(e))) [e.scrollLeft, e.scrollTop] = scrolled.get(named(e));
+    if (named(e) === focused) e.focus({ preventScroll: true });
+  }
+  if (focused !== undefined && !target.contains(document.activeElement)) target.focus({ preventScroll: true });
 }
 
 function sections({ health, rollout, models, fault, drift, failed }) {
@@ -48,7 +63,7 @@ function sections({ health, rollout, models, fault, drift, failed }) {
 }
 
 function planCard({ plan, replica }, models) {
-  const rows = [element("p", {}, element("b", {}, plan.primary), plan.candidate ? " is the primary" : " answers every caller.")];
+  const rows = [element("p", {}, element("b", {}, plan.primary), plan.candidate ? " is the primary." : " answers every caller.")];
   if (plan.candidate) {
     const percent = plan.percent ?? 0;
     rows.push(element("p", {}, element("b", {}, plan.candidate), ` is its candidate: ${plan.mode}, ${number(percent, percent % 1 ? 2 : 0)} % of ${plan.mode === "shadow" ? "the requests, aside" : "the callers"}.`),
@@ -101,7 +116,8 @@ function confirm(title, text, plan) {
   dialog.showModal();
 }
 document.getElementById("confirm-no").addEventListener("click", () => dialog.close());
-document.getElementById("confirm-yes").addEventListener("click", async () => {
+document.getElementById("confirm-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
   try {
     await call("/v1/rollout", {
       method: "PUT", headers: { "Content-Type": "application/json", ...(tag && { "If-Match": tag }) },
@@ -138,11 +154,14 @@ function errorsCard(failed) {
 
 function driftCard(drift) {
   const title = "What is asked, against the training";
-  if (drift.status === "off") return card(title, element("p", { class: "soft" }, drift.reason));
+  const sentence = (text) => text[0].toUpperCase() + text.slice(1) + ".";
+  if (drift.status === "off") return card(title, element("p", { class: "soft" }, sentence(drift.reason)));
   const share = (v) => (v === undefined ? "–" : number(100 * v, 1) + " %");
   const rows = [...drift.features].sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1)).slice(0, 10);
-  const said = drift.status === "waiting" ? drift.reason : drift.population?.shifted ? "The houses as a whole have shifted." : "The houses as a whole are as in the training.";
-  return card(title, element("p", {}, `${number(drift.houses)} houses were compared. ${said}`),
+  const said = drift.status === "waiting" ? sentence(drift.reason) : drift.population?.shifted ? "The houses as a whole have shifted." : "The houses as a whole are as in the training.";
+  const compared = element("p", {}, `${number(drift.houses)} houses were compared. ${said}`);
+  if (!drift.houses) return card(title, compared);
+  return card(title, compared,
     table(["Feature", "PSI", "Unknown", "Unknown in training", "Outside its range"], rows.map((f) =>
       [f.feature, f.psi === undefined ? "–" : number(f.psi, 3), share(f.unknown_share), share(f.unknown_share_trained), share(f.outside_share)]), "Drift by feature"),
     element("p", { class: "soft" }, "By habit, a PSI below 0.1 is no change to speak of, and over 0.2 it matters."));
