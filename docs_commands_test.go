@@ -1,17 +1,94 @@
 package housing
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"housing/internal/house"
+	"housing/internal/model/modeltest"
 	"housing/test/docrun"
 )
 
 // documented is the address that the documents have the service at.
 const documented = "127.0.0.1:8000"
+
+// runAll runs blocks of a document, of which some ask the service.
+func runAll(d *docrun.Document, address string, blocks ...string) {
+	d.Helper()
+	for _, name := range blocks {
+		d.Run(name, d.Among(name, documented, address)...)
+	}
+}
+
+// TestTheCommandsOfTheAPIGuide are run as docs/api.md has them.
+func TestTheCommandsOfTheAPIGuide(t *testing.T) {
+	address := serve(t, build(t))
+	d := docrun.Open(t, "docs/api.md", nil, "curl")
+	if len(d.Names()) < 6 {
+		t.Fatalf("docs/api.md has only the examples %q", d.Names())
+	}
+	runAll(d, address, d.Names()...)
+}
+
+// TestTheCommandsOfTheQuickStart are run as docs/quickstart.md has them, on
+// made-up sales and with fewer trees.
+func TestTheCommandsOfTheQuickStart(t *testing.T) {
+	program := build(t)
+	d := docrun.Open(t, "docs/quickstart.md", map[string]string{"PATH": filepath.Dir(program) + ":" + os.Getenv("PATH")}, "curl")
+	writeSales(t, d.Dir)
+	const out, small = "--demographics demographics.csv", "--demographics demographics.csv --rounds 40 --folds 2 --smooth-share 0"
+	d.Run("train", out, small)
+	runAll(d, "", "look", "use")
+	d.Run("next", out, small)
+	runAll(d, "", "plan")
+	address := serve(t, program, "MODEL_DIR="+filepath.Join(d.Dir, "models"), "MODEL_POLL=500ms")
+	if said := d.Run("watch", documented, address); !strings.Contains(said, `"status":"healthy"`) || !strings.Contains(said, `"model_version":"v1"`) {
+		t.Errorf("the service is not as it should be: %s", said)
+	}
+	if said := d.Run("rollout"); !strings.Contains(said, "rollback to v1") {
+		t.Errorf("the history is %s", said)
+	}
+	for _, made := range []string{"models/v1/report.html", "card.md", "evaluation/metrics.json", "prices.csv"} {
+		if info, err := os.Stat(filepath.Join(d.Dir, made)); err != nil || info.Size() == 0 {
+			t.Errorf("%s was not made: %v", made, err)
+		}
+	}
+}
+
+// writeSales writes what the quick start begins with: sales, newer sales,
+// houses without a price, and figures of their zipcodes.
+func writeSales(t *testing.T, dir string) {
+	t.Helper()
+	head := "id,date,price"
+	for _, s := range house.Fields() {
+		head += "," + s.Name
+	}
+	sales := []string{head}
+	for _, s := range modeltest.Sales(700) {
+		row := fmt.Sprintf("%s,%s,%.0f", s.ID, s.House.Date, s.Price)
+		for _, v := range s.House.Values {
+			row += "," + strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		sales = append(sales, row)
+	}
+	var figures strings.Builder
+	if err := modeltest.Table(t).Write(&figures); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"sales.csv": strings.Join(sales[:601], "\n"), "new-sales.csv": head + "\n" + strings.Join(sales[601:], "\n"),
+		"houses.csv": head + "\n" + strings.Join(sales[601:651], "\n"), "demographics.csv": figures.String(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // TestTheGoOfTheClients runs the program of docs/clients.md.
 func TestTheGoOfTheClients(t *testing.T) {
@@ -43,7 +120,5 @@ func TestThePythonOfTheClients(t *testing.T) {
 	}
 	address := serve(t, build(t))
 	d := docrun.Open(t, "docs/clients.md", nil, "python3")
-	for _, name := range d.Names() {
-		d.Run(name, documented, address)
-	}
+	runAll(d, address, d.Names()...)
 }

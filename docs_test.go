@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"housing/internal/demographics"
+	"housing/internal/house"
 )
 
 // TestEverySettingIsDocumented compares docs/configuration.md with the help
@@ -61,6 +64,26 @@ func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", file, m[1], err)
 			}
+		}
+	}
+}
+
+// TestTheTrainingGuideNamesEveryColumn that the two files may or must have.
+func TestTheTrainingGuideNamesEveryColumn(t *testing.T) {
+	text, err := os.ReadFile("docs/training.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"id", "date", "price", "zipcode"}
+	for _, s := range house.Fields() {
+		names = append(names, s.Name)
+	}
+	for _, c := range demographics.Columns() {
+		names = append(names, c.Name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/training.md does not name the column %s", name)
 		}
 	}
 }

@@ -114,12 +114,12 @@ func build(t *testing.T) string {
 	return path
 }
 
-// serve starts the service with no settings but a free port, and returns its
-// address.
-func serve(t *testing.T, program string) string {
+// serve starts the service on a free port, with no other settings than those
+// given, and returns its address.
+func serve(t *testing.T, program string, env ...string) string {
 	t.Helper()
 	service := exec.Command(program, "serve")
-	service.Env = []string{"LISTEN=127.0.0.1:0"}
+	service.Env = append(env, "LISTEN=127.0.0.1:0")
 	stderr, err := service.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,16 @@ func (d *Document) block(name string) (commands, prints string) {
 	return commands, prints
 }
 
+// Among returns a text and what stands for it where the commands of a name
+// have it, and nothing where they do not.
+func (d *Document) Among(name, text, in string) []string {
+	d.Helper()
+	if commands, _ := d.block(name); strings.Contains(commands, text) {
+		return []string{text, in}
+	}
+	return nil
+}
+
 // Run runs the commands of a name, with texts replaced that stand for
 // addresses, and holds each line that they should print to be among what they
 // print.
