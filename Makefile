@@ -74,6 +74,11 @@ memory: build ## ask the program 200,000 times: it holds at most 40 MiB, and no 
 throughput: ## compare by turns a service that shows all of itself with one that shows nothing (needs wrk)
 	go test -run '^$$' -bench 'Throughput|Cost|Scrape' -benchtime 9x -timeout 20m ./internal/httpapi
 
+# On a machine that does other work, as root: chrt --rr 10 make capacity
+.PHONY: capacity
+capacity: ## measure what requests take, and hold `housing plan` to two loads within 20 % (two minutes, two processors)
+	CAPACITY=long $(SIMD) go test -v -timeout 15m -count 1 -run 'TestThePlanIsRight|TestWhatRedisAndPostgreSQLHold' ./internal/cli
+
 .PHONY: fleet
 fleet: ## let the guard of three replicas roll out three bad models and a good one (needs nginx and Prometheus)
 	FLEET=long go test -v -timeout 15m -count 1 -run TestTheGuardOfAFleet ./internal/cli
@@ -198,8 +203,8 @@ vuln: ## look for known vulnerabilities (asks vuln.go.dev, so it needs the netwo
 # The date in the bundle is that of this setting, so that the same data give
 # the same bytes.
 .PHONY: model
-model: ## train the built-in model again from the data in DATA
+model: ## train the built-in model again from the data in DATA (needs zstd)
 	rm -rf build/model
 	SOURCE_DATE_EPOCH=1795392000 go run ./cmd/housing train --version kc-1 --out build/model \
 	  --sales $(DATA)/king_county_sales.csv --demographics $(DATA)/zipcode_demographics.csv
-	gzip -9nc build/model/bundle > internal/bundle/builtin/bundle.gz
+	zstd --ultra -22 -q -f build/model/bundle -o internal/bundle/builtin/bundle.zst

@@ -2,9 +2,7 @@ package bundle
 
 import (
 	"bytes"
-	"compress/gzip"
 	_ "embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,7 @@ import (
 	"os"
 
 	"github.com/google/renameio/v2"
+	"github.com/klauspost/compress/zstd"
 
 	"housing/internal/demographics"
 	"housing/internal/features"
@@ -212,7 +211,7 @@ func (b *Bundle) Close() error {
 
 // builtin is compressed, as the program has to stay small.
 //
-//go:embed builtin/bundle.gz
+//go:embed builtin/bundle.zst
 var builtin []byte
 
 // Builtin returns the model that comes with the program, trained on sales in
@@ -232,17 +231,16 @@ func Builtin() (*Bundle, error) {
 // BuiltinBytes returns the model that comes with the program as a bundle's
 // file has it.
 func BuiltinBytes() ([]byte, error) {
-	packed, err := gzip.NewReader(bytes.NewReader(builtin))
+	unpack, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
-	// The last four bytes of gzip say how long it is (RFC 1952).
-	size := int(binary.LittleEndian.Uint32(builtin[len(builtin)-4:]))
-	data := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	if _, err := data.ReadFrom(packed); err != nil {
+	defer unpack.Close()
+	data, err := unpack.DecodeAll(builtin, nil)
+	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
-	return data.Bytes(), nil
+	return data, nil
 }
 
 // WriteFile writes a bundle to a new file: whole and read back, or not at
