@@ -60,6 +60,13 @@ func TestTheCommandsOfTheQuickStart(t *testing.T) {
 	}
 }
 
+// TestThePlanOfTheDocs makes the plan of docs/capacity.md, whose prices and
+// measurements are those of the program.
+func TestThePlanOfTheDocs(t *testing.T) {
+	d := docrun.Open(t, "docs/capacity.md", map[string]string{"PATH": filepath.Dir(build(t)) + ":" + os.Getenv("PATH")})
+	runAll(d, "", d.Names()...)
+}
+
 // writeSales writes what the quick start begins with: sales, newer sales,
 // houses without a price, and figures of their zipcodes.
 func writeSales(t *testing.T, dir string) {

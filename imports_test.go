@@ -32,6 +32,7 @@ var rooms = []struct{ name, job string }{
 	{"gbdt", "gradient-boosted trees"},
 	{"gp", "Gaussian processes"},
 	{"network", "small neural networks"},
+	{"capacity", "how many replicas a load needs, and what they cost"},
 	{"sequential", "differences that are real while they are watched"},
 	{"features", "house and area to row"},
 	{"demographics", "census figures by zipcode"},
@@ -43,7 +44,7 @@ var rooms = []struct{ name, job string }{
 }
 
 // alone are rooms that know nothing of any other.
-var alone = []string{"auth", "certificate", "follow", "gbdt", "gp", "house", "network", "objects", "sequential", "telemetry", "buildinfo"}
+var alone = []string{"auth", "capacity", "certificate", "follow", "gbdt", "gp", "house", "network", "objects", "sequential", "telemetry", "buildinfo"}
 
 func TestRoomsImportOnlyRoomsBelow(t *testing.T) {
 	height := map[string]int{}

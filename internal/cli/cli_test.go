@@ -188,7 +188,7 @@ func run(t *testing.T, env map[string]string, args ...string) (code int, stdout,
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	for _, command := range []string{"serve", "predict", "token", "healthcheck", "version"} {
+	for _, command := range []string{"serve", "predict", "plan", "token", "healthcheck", "version"} {
 		code, stdout, _ := run(t, nil, command, "--help")
 		if code != success || !strings.Contains(stdout, "Example:") || !strings.Contains(stdout, "housing "+command) {
 			t.Errorf("%s: code %d\n%s", command, code, stdout)

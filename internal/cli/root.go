@@ -34,6 +34,7 @@ type commands struct {
 	Demographics demographicsCommand `cmd:"" help:"Census figures in PostgreSQL."`
 	Backup       backupCommand       `cmd:"" help:"Back up what must not be lost, and restore it."`
 	Config       configCommand       `cmd:"" help:"Traffic plan, aliases and settings as one file."`
+	Plan         planCommand         `cmd:"" help:"Say what a load needs: replicas, memory, cost."`
 	Token        tokenCommand        `cmd:"" help:"Sign a token for testing."`
 	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask whether the service on this machine is healthy."`
 	Version      versionCommand      `cmd:"" help:"Show versions: program, commit, Go, built-in model."`
