@@ -73,37 +73,6 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkServer measures a request over a connection; its peer is a bare
-// net/http handler that reads the same body and writes as long an answer.
-func BenchmarkServer(b *testing.B) {
-	a := newAPI(b, nil)
-	text := fullBody(1)
-	answer := ask(a, "POST", "/v1/predict", text).Body.Bytes()
-	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			b.Error(err)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(answer)
-	})
-	for _, c := range []struct {
-		name    string
-		handler http.Handler
-	}{{"housing", a.Handler()}, {"bare", bare}} {
-		b.Run(c.name, func(b *testing.B) {
-			server := httptest.NewServer(c.handler)
-			defer server.Close()
-			client := server.Client()
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := post(client, server.URL+"/v1/predict", text); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkDocuments measures what the first reader of the documents waits.
 func BenchmarkDocuments(b *testing.B) {
 	a := newAPI(b, nil)

@@ -30,6 +30,7 @@ type Problem struct {
 	retryAfter string // seconds
 	challenge  string // of WWW-Authenticate
 	close      bool   // the rest of the request is not read
+	body       []byte // if it was made before
 }
 
 // Error returns the detail.
@@ -57,6 +58,16 @@ func unavailable(detail string) *Problem {
 	return p
 }
 
+// overloadedNow refuses a request while the processors are behind. It is made
+// once, as refusing has to cost less than answering.
+var overloadedNow = unavailable("too many requests are waiting; try again").whole()
+
+// whole keeps the body of a problem that never changes.
+func (p *Problem) whole() *Problem {
+	p.body = p.marshal()
+	return p
+}
+
 // unmatchedProblem says that no route has this path, or not this method.
 func unmatchedProblem(status int, r *http.Request) *Problem {
 	switch status {
@@ -81,8 +92,12 @@ func (a *API) fail(x *exchange, err error) {
 
 // logFailure remembers our own failures and logs them always, with their cause, and of those of a
 // prediction every other one too; only who is told to wait, or has gone, is
-// logged at most eventsPerSecond, as nothing else bounds how often they ask.
+// remembered and logged at most eventsPerSecond, as nothing else bounds how
+// often they ask.
 func (a *API) logFailure(x *exchange, p *Problem, err error) {
+	if p.retryAfter != "" && !a.refusals.Allow(x.started) {
+		return
+	}
 	if p.Status >= http.StatusInternalServerError {
 		a.errors.add(RecentError{Time: a.Now().UTC(), Route: x.route, Status: p.Status, Detail: p.Detail, RequestID: x.id})
 	}
@@ -91,10 +106,9 @@ func (a *API) logFailure(x *exchange, p *Problem, err error) {
 	case p.Status == http.StatusInternalServerError:
 	case !x.predict:
 		return
+	case p.Status == statusClientGone && !a.refusals.Allow(x.started):
+		return
 	case p.Status == http.StatusTooManyRequests, p.Status == statusClientGone:
-		if !a.refusals.Allow(x.started) {
-			return
-		}
 		level, cause = slog.LevelInfo, p.Detail
 	case p.Status > http.StatusInternalServerError:
 		level, cause = slog.LevelWarn, p.Detail
@@ -171,12 +185,21 @@ func invalidDetail(e *house.InvalidError) string {
 
 // write answers with the problem.
 func (x *exchange) write(p *Problem) {
+	body := p.body
+	if body == nil {
+		body = p.marshal()
+	}
+	p.setHeaders(x.Header())
+	x.answer(p.Status, valueProblemJSON, body)
+}
+
+// marshal returns the problem as JSON.
+func (p *Problem) marshal() []byte {
 	body, err := json.Marshal(p)
 	if err != nil { // only a mistake in the program
 		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500,"detail":""}`)
 	}
-	p.setHeaders(x.Header())
-	x.answer(p.Status, valueProblemJSON, body)
+	return body
 }
 
 // setHeaders sets the headers that go with the problem.

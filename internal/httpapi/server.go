@@ -54,6 +54,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.TLS != nil {
 		secure(main, s.TLS)
 	}
+	main.ConnContext = withConnection
 	main.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:

@@ -25,7 +25,7 @@ func (v *Valuer) Appraise(ctx context.Context, dst []model.Valuation, houses []h
 		defer span.End()
 		start := time.Now()
 		dst = slices.Grow(dst[:0], len(houses))
-		err = v.inTurns(ctx, houses, appraisedAtOnce, func(some []house.House) error {
+		err = v.inTurns(ctx, houses, appraisedAtOnce, &v.valuing, func(some []house.House) error {
 			from := len(dst)
 			valuations, err := v.appraise(r, role, dst[from:], some, level)
 			dst = append(dst[:from], valuations...)

@@ -55,6 +55,9 @@ type Valuer struct {
 	workers chan struct{}       // holds a token for each prediction that runs
 	waiting atomic.Int64
 	queue   int64
+	backlog atomic.Int64 // worker nanoseconds that calls which were let in still need, as far as is known
+	pricing pace
+	valuing pace // with intervals and reasons
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 	cache   *cache.Prices
@@ -292,7 +295,7 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	defer span.End()
 	start := time.Now()
 	dst = slices.Grow(dst[:0], len(houses))
-	err := v.inTurns(ctx, houses, pricedAtOnce, func(some []house.House) error {
+	err := v.inTurns(ctx, houses, pricedAtOnce, &v.pricing, func(some []house.House) error {
 		from := len(dst)
 		prices, err := v.price(r, role, dst[from:], some)
 		dst = append(dst[:from], prices...)
@@ -305,49 +308,6 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	// not quicker for that than one that is new.
 	v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
 	return dst, nil
-}
-
-// inTurns calls do with some of the houses at a time, each time on a worker
-// for which it waits in line anew. What has begun is not refused.
-func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, do func(some []house.House) error) error {
-	begun := false
-	for some := range slices.Chunk(houses, atOnce) {
-		if err := v.acquire(ctx, begun); err != nil {
-			return err
-		}
-		begun = true
-		err := do(some)
-		v.release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// acquire takes a worker, and waits for one where the queue has room or the
-// call has begun. Workers come in the order in which they are asked for.
-func (v *Valuer) acquire(ctx context.Context, begun bool) error {
-	select {
-	case v.workers <- struct{}{}:
-		v.metrics.WorkersBusy.Inc()
-		return nil
-	default:
-	}
-	if v.waiting.Add(1) > v.queue && !begun {
-		v.waiting.Add(-1)
-		v.metrics.OverloadedQueue.Inc()
-		return ErrOverloaded
-	}
-	v.metrics.QueueLength.Inc()
-	defer func() { v.waiting.Add(-1); v.metrics.QueueLength.Dec() }()
-	select {
-	case v.workers <- struct{}{}:
-		v.metrics.WorkersBusy.Inc()
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a worker: %w", ctx.Err())
-	}
 }
 
 // release gives a worker back.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,6 +158,52 @@ func TestAFaultyModelIsAnErrorNeverAnAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhoWouldWaitTooLongIsRefused asks for many houses at once of a model that
+// takes a millisecond for each.
+func TestWhoWouldWaitTooLongIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers = 1
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				time.Sleep(time.Duration(len(houses)) * time.Millisecond)
+				return append(dst[:0], make([]float64, len(houses))...)
+			})
+		})
+		one, many := make([]house.House, 1), make([]house.House, 20)
+		for range 200 { // it learns how long a house takes
+			if _, err := v.Value(t.Context(), nil, one, valuer.Choice{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var group sync.WaitGroup
+		var answered, refused atomic.Int64
+		for range 20 {
+			group.Go(func() {
+				start := time.Now()
+				_, err := v.Value(t.Context(), nil, many, valuer.Choice{})
+				switch {
+				case errors.Is(err, valuer.ErrOverloaded):
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				default:
+					answered.Add(1)
+				}
+				if took := time.Since(start); took > 100*time.Millisecond {
+					t.Errorf("it took %v", took)
+				}
+			})
+		}
+		group.Wait()
+		if answered.Load() < 3 || refused.Load() < 15 {
+			t.Errorf("%d were answered and %d refused; some 50 ms of work may wait", answered.Load(), refused.Load())
+		}
+		if _, err := v.Value(t.Context(), nil, many, valuer.Choice{}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
 
 func TestWorkersAndQueueAreBounded(t *testing.T) {
