@@ -1,8 +1,11 @@
 package browser_test
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -88,20 +91,48 @@ func TestEachExampleIsValued(t *testing.T) {
 		until(t, ctx, "the price", `document.querySelector("[data-price]")`)
 		picture(t, ctx, fmt.Sprintf("example-%d", n))
 	}
+	wantSnippets(t, ctx)
 	var loaded float64
 	run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Evaluate(`performance.getEntriesByType("navigation")[0].loadEventEnd`, &loaded))
 	t.Logf("the page is there after %.0f ms", loaded)
 }
 
-// TestARowIsPasted as JSON and as CSV.
+// wantSnippets runs the requests to copy of the house on the page, for a
+// shell, Python and Go, and wants each to print its price.
+func wantSnippets(t *testing.T, ctx context.Context) {
+	t.Helper()
+	var snippets []string
+	var price string
+	run(t, ctx, chromedp.Evaluate(`[...document.querySelectorAll("#request code")].map((code) => code.textContent)`, &snippets),
+		chromedp.Evaluate(`document.querySelector("[data-price]").dataset.price`, &price))
+	if len(snippets) != 3 {
+		t.Fatalf("%d requests to copy", len(snippets))
+	}
+	program := "package main\n\nimport (\n\"encoding/json\"\n\"fmt\"\n\"log\"\n\"net/http\"\n\"strings\"\n)\n\nfunc main() {\n" + snippets[2] + "\n}\n"
+	for _, command := range [][]string{
+		{"sh", writeFile(t, "ask.sh", snippets[0])}, {"python3", writeFile(t, "ask.py", snippets[1])}, {"go", "run", writeFile(t, "ask.go", program)},
+	} {
+		if _, err := exec.LookPath(command[0]); err != nil && os.Getenv("CI") != "true" {
+			t.Logf("not run: %v", err)
+			continue
+		}
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), price) {
+			t.Errorf("%s: %v: %s, want %s", command[0], err, out, price)
+		}
+	}
+}
+
+// TestARowIsPasted as JSON and as CSV, by keyboard.
 func TestARowIsPasted(t *testing.T) {
 	s := start(t)
 	ctx := open(t, views[0])
 	csv := "id,date,price,bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n" +
 		`"7129300520","20141013T000000",221900,3,2.5,2220,6380,"1.5",1660,560,"98115"`
 	for _, row := range []string{typedRecord, `{"records":[` + typedRecord + `]}`, csv} {
-		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Click("#paste-open", chromedp.ByID), chromedp.SetValue("#paste-text", row, chromedp.ByID),
-			chromedp.Click("#paste-fill", chromedp.ByID))
+		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Focus("#paste-open", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
+		until(t, ctx, "the dialog", `document.activeElement.id === "paste-text"`)
+		run(t, ctx, chromedp.SetValue("#paste-text", row, chromedp.ByID), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
 		until(t, ctx, "the price", `document.querySelector("[data-price]")`)
 		wantPrice(t, text(t, ctx, ".price"), s.priced(typedRecord))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/parquet-go/parquet-go"
 )
 
@@ -69,7 +70,7 @@ func choose(t testing.TB, ctx context.Context, s *service, path string) {
 	t.Helper()
 	run(t, ctx, chromedp.Navigate(s.base+"/file"), chromedp.SetUploadFiles("#file", []string{path}, chromedp.ByID))
 	until(t, ctx, "a file", `!document.getElementById("file-start").disabled`)
-	run(t, ctx, chromedp.Click("#file-start", chromedp.ByID))
+	run(t, ctx, chromedp.Focus("#file-start", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
 }
 
 // TestAnAnalystValuesALargeFile of 100,000 houses, of which 500 have a fault:
@@ -227,7 +228,7 @@ func TestAFileIsCancelled(t *testing.T) {
 	choose(t, ctx, s, path)
 	until(t, ctx, "some progress", `document.getElementById("file-bar").value > 0.05`)
 	picture(t, ctx, "file-running")
-	run(t, ctx, chromedp.Click("#file-cancel", chromedp.ByID))
+	run(t, ctx, chromedp.Focus("#file-cancel", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
 	until(t, ctx, "the end", `document.getElementById("file-state").textContent.startsWith("Cancelled")`)
 	var left int
 	run(t, ctx, chromedp.Evaluate(`document.getElementById("file-result").childElementCount`, &left))

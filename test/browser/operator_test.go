@@ -58,7 +58,12 @@ func TestAnOperatorMovesTraffic(t *testing.T) {
 		t.Helper()
 		until(t, ctx, want, `document.querySelector("#operations .card").textContent.includes("`+want+`")`)
 	}
-	run(t, ctx, chromedp.SetValue("#plan-percent", "25", chromedp.ByID), chromedp.Click("#operations form button", chromedp.ByQuery))
+	// By keyboard; and Escape changes nothing.
+	run(t, ctx, chromedp.SetValue("#plan-percent", "25", chromedp.ByID), chromedp.SendKeys("#plan-percent", kb.Enter, chromedp.ByID))
+	until(t, ctx, "a confirmation", `document.getElementById("confirm").open`)
+	run(t, ctx, chromedp.KeyEvent(kb.Escape))
+	until(t, ctx, "its end", `!document.getElementById("confirm").open`)
+	run(t, ctx, chromedp.SetValue("#plan-percent", "25", chromedp.ByID), chromedp.SendKeys("#plan-percent", kb.Enter, chromedp.ByID))
 	confirmed("summer beside spring?")
 	plan("summer is its candidate: canary, 25 % of the callers")
 	picture(t, ctx, "operations-canary")
@@ -121,8 +126,7 @@ func TestSigningIn(t *testing.T) {
 	if said := text(t, ctx, "#answer"); !strings.Contains(said, "token") {
 		t.Errorf("without a token: %q", said)
 	}
-	run(t, ctx, chromedp.SendKeys("#token", token, chromedp.ByID), chromedp.Click("#signin-form button[type=submit]", chromedp.ByQuery),
-		chromedp.Click("#house button[type=submit]", chromedp.ByQuery))
+	run(t, ctx, chromedp.SendKeys("#token", token+kb.Enter, chromedp.ByID))
 	until(t, ctx, "the price", `document.querySelector("[data-price]")`)
 	picture(t, ctx, "signed-in")
 	var kept string

@@ -70,6 +70,7 @@ if (signIn) {
     input.value = "";
     if (document.getElementById("keep").checked) sessionStorage.setItem(keptAs, token);
     show();
+    document.getElementById("content").focus(); // as the panel has closed
     dispatchEvent(new Event("signedin"));
   });
   out.addEventListener("click", () => {

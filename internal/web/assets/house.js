@@ -66,6 +66,10 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   value(true);
 });
+// What was refused for want of a token is asked again with it.
+addEventListener("signedin", () => {
+  if (answer.querySelector(".notice")) value(false);
+});
 form.addEventListener("reset", (event) => {
   event.preventDefault();
   localStorage.removeItem(remembered);

@@ -124,6 +124,7 @@ document.getElementById("confirm-form").addEventListener("submit", async (event)
       body: JSON.stringify({ plan: wanted, why: document.getElementById("confirm-why").value }),
     });
     dialog.close();
+    target.focus({ preventScroll: true }); // not back into the form, which would not be disturbed
     show();
   } catch (error) {
     confirmFault.textContent = [error.message, ...(error.errors ?? []).map((fault) => fault.message)].join(" ");
