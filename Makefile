@@ -182,6 +182,13 @@ images: ## build the image housing-api:VERSION for this machine (needs Docker)
 e2e-compose: ## build the image, bring deploy/compose up and break it part by part under load (needs Docker)
 	E2E=compose go test -v -timeout 60m -count 1 -run 'Image|Compose|Secrets' ./test/deploy
 
+# PLUGINS=DIR is a folder with the provider, where the registry is out of reach.
+.PHONY: terraform
+terraform: ## check deploy/terraform: format, types, and both regions with a provider that makes all up (needs Terraform 1.11)
+	rm -rf build/terraform && mkdir -p build && cp -r deploy/terraform build/terraform
+	terraform fmt -check -diff -recursive deploy/terraform
+	cd build/terraform && terraform init -backend=false $(if $(PLUGINS),-plugin-dir=$(PLUGINS)) && terraform validate && terraform test
+
 .PHONY: reproducible
 reproducible: ## build the same source in two folders, from nothing, and compare the bytes
 	rm -rf build/reproducible && mkdir -p build/reproducible/one build/reproducible/two/deeper
