@@ -123,8 +123,12 @@ python-client: ## generate a client for Python from the service's document, and 
 	CLIENTS=long go test -v -timeout 10m -count 1 -run TestThePythonOfTheClients .
 
 .PHONY: bench
-bench: ## measure prediction and training beside XGBoost, LightGBM, ONNX Runtime, treelite and lleaves (from PyPI)
+bench: ## measure prediction, training and HTTP beside XGBoost, LightGBM, ONNX Runtime, FastAPI, MLServer, BentoML and others (from PyPI)
 	bench/run
+
+.PHONY: overload
+overload: ## ask a service for twice what it takes, and a steady 1,000 times a second
+	bench/run overload
 
 .PHONY: benchmarks
 benchmarks: ## run the benchmarks of Go

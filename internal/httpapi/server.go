@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -49,7 +48,7 @@ type Server struct {
 // more is accepted, and requests in flight have Grace to finish. The ops
 // address is served to the very end. Run closes the listeners.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
-	var open atomic.Int64
+	open := &s.API.shed.open
 	main := s.server(s.API.Handler(), writeTimeout)
 	if s.TLS != nil {
 		secure(main, s.TLS)

@@ -23,11 +23,15 @@ type shedding struct {
 	late  atomic.Int64 // nanoseconds of the clock since which every request waited too long; 0 while some do not
 	until atomic.Int64 // likewise, when to stop refusing
 	count atomic.Uint32
+	open  atomic.Int64 // connections
 }
 
 const (
 	longestUnread   = 50 * time.Millisecond
 	overloadedAfter = 200 * time.Millisecond
+	// fewConnections are no overload, whatever they wait for: they do not send
+	// more before they have an answer.
+	fewConnections = 64
 	// looksAtOneIn is how many requests there are to one that the kernel is
 	// asked about, while none is late.
 	looksAtOneIn = 8
@@ -35,6 +39,9 @@ const (
 
 // refuses says whether a request is to be refused that is handled now.
 func (s *shedding) refuses(r *http.Request, now time.Time) bool {
+	if s.open.Load() <= fewConnections {
+		return false
+	}
 	if s.late.Load() == 0 && s.until.Load() < now.UnixNano() && s.count.Add(1)%looksAtOneIn != 0 {
 		return false
 	}

@@ -87,6 +87,7 @@ func TestTheKernelKnowsHowLongARequestWaited(t *testing.T) {
 	// then, when all have been for long, refused.
 	r := httptest.NewRequest("POST", "/v1/predict", nil).WithContext(ctx)
 	var s shedding
+	s.open.Store(fewConnections + 1)
 	now := time.Now()
 	for range looksAtOneIn {
 		if s.refuses(r, now) {
@@ -98,7 +99,12 @@ func TestTheKernelKnowsHowLongARequestWaited(t *testing.T) {
 	}
 
 	a := newAPI(t, nil)
+	a.shed.open.Store(fewConnections)
 	a.shed.until.Store(math.MaxInt64)
+	if a.shed.refuses(r, now) {
+		t.Error("one of few connections is refused")
+	}
+	a.shed.open.Add(1)
 	w := httptest.NewRecorder()
 	a.Handler().ServeHTTP(w, r)
 	wantProblem(t, w, 503)

@@ -16,11 +16,23 @@ import (
 // then answered within a tenth of a second.
 const longestWait = 50 * time.Millisecond
 
+// mayWait is how many calls may wait for each worker however long that takes:
+// where the processors are taken away for a while, all seems slow, and a few
+// calls are no overload.
+const mayWait = 8
+
+// tooLong says whether a call is to be refused that would be one of some
+// waiting, behind so much work.
+func (v *Valuer) tooLong(waiting, backlog int64) bool {
+	workers := int64(cap(v.workers))
+	return waiting > mayWait*workers && time.Duration(backlog/workers) > longestWait
+}
+
 // Behind says whether a call that came now would be refused for how long it
 // would wait. What that takes to know is little, so that a request can be
 // refused before it is read.
 func (v *Valuer) Behind() bool {
-	return time.Duration(v.backlog.Load()/int64(cap(v.workers))) > longestWait
+	return v.tooLong(v.waiting.Load()+1, v.backlog.Load())
 }
 
 // pace is how long a worker takes for a house: a moving average, by which it is
@@ -60,7 +72,7 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 	defer func() { v.backlog.Add(-each * left) }()
 	begun := false
 	for some := range slices.Chunk(houses, atOnce) {
-		if err := v.acquire(ctx, begun, time.Duration(ahead/int64(cap(v.workers)))); err != nil {
+		if err := v.acquire(ctx, begun, ahead); err != nil {
 			return err
 		}
 		begun = true
@@ -78,16 +90,16 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 }
 
 // acquire takes a worker, and waits for one where the queue has room and the
-// wait is short, or the call has begun. Workers come in the order in which they
+// work ahead is little, or the call has begun. Workers come in the order in which they
 // are asked for.
-func (v *Valuer) acquire(ctx context.Context, begun bool, wait time.Duration) error {
+func (v *Valuer) acquire(ctx context.Context, begun bool, ahead int64) error {
 	select {
 	case v.workers <- struct{}{}:
 		v.metrics.WorkersBusy.Inc()
 		return nil
 	default:
 	}
-	if n := v.waiting.Add(1); !begun && (n > v.queue || wait > longestWait) {
+	if n := v.waiting.Add(1); !begun && (n > v.queue || v.tooLong(n, ahead)) {
 		v.waiting.Add(-1)
 		v.metrics.OverloadedQueue.Inc()
 		return ErrOverloaded
