@@ -28,9 +28,13 @@ const (
 )
 
 func run() error {
-	tables, err := os.ReadFile("build/bench/servers.md")
-	if err != nil {
-		return err
+	var tables []byte
+	for _, part := range []string{"http", "growth", "overload"} {
+		table, err := os.ReadFile("build/bench/" + part + ".md")
+		if err != nil {
+			return err
+		}
+		tables = append(tables, table...)
 	}
 	text, err := os.ReadFile(document)
 	if err != nil {
@@ -42,7 +46,7 @@ func run() error {
 		return fmt.Errorf("%s has no marks %q and %q", document, begin, end)
 	}
 	// The document's own headings are of the second level.
-	tables = bytes.ReplaceAll(tables, []byte("\n## "), []byte("\n### "))
+	tables = bytes.ReplaceAll(append([]byte("\n"), tables...), []byte("\n## "), []byte("\n### "))
 	if err := os.WriteFile(document, bytes.Join([][]byte{before, []byte(begin), tables, []byte(end), after}, nil), 0o600); err != nil {
 		return err
 	}
