@@ -1,7 +1,7 @@
 package capacity
 
 // Measured returns what requests took when it was last measured, in the middle
-// of five runs of `make capacity` beside other work; docs/capacity.md has
+// of seven runs of `make capacity` beside other work; docs/capacity.md has
 // them. The service kept neither prices nor predictions.
 func Measured() Service {
 	return Service{
