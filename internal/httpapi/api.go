@@ -57,7 +57,6 @@ type API struct {
 	refusals      telemetry.Sampler // of requests that were refused unread
 	bodies        budget            // memory of bodies that are arriving
 	inFlight      budget            // of requests
-	shed          shedding          // of requests
 	draining      atomic.Bool
 	errors        recentErrors
 	limitPolicy   []string // header that says what the limiter allows
@@ -182,15 +181,10 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 }
 
 // answer lets a request in and has it handled. Those that carry a body, which
-// may be long in coming, are bounded in number, and refused while the
-// processors are behind; probes always pass.
+// may be long in coming, are bounded in number, and predictions are
+// refused unread while they would wait too long; probes always pass.
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
-	switch {
-	case !r.takesBody():
-	case a.shed.refuses(req, x.started):
-		a.Metrics.OverloadedTurn.Inc()
-		return overloadedNow
-	case r.scope == auth.Predict && a.Valuer.Behind():
+	if r.takesBody() && r.scope == auth.Predict && a.Valuer.Behind() {
 		a.Metrics.OverloadedQueue.Inc()
 		return overloadedNow
 	}

@@ -40,9 +40,6 @@ type counted struct {
 	left func()
 }
 
-// NetConn returns the connection that is counted.
-func (c *counted) NetConn() net.Conn { return c.Conn }
-
 // Close closes the connection.
 func (c *counted) Close() error {
 	defer c.left()

@@ -58,9 +58,9 @@ func unavailable(detail string) *Problem {
 	return p
 }
 
-// overloadedNow refuses a request while the processors are behind. It is made
+// overloadedNow refuses a request while too much work waits. It is made
 // once, as refusing has to cost less than answering.
-var overloadedNow = unavailable("too many requests are waiting; try again").whole()
+var overloadedNow = unavailable("too many predictions are waiting; try again").whole()
 
 // whole keeps the body of a problem that never changes.
 func (p *Problem) whole() *Problem {

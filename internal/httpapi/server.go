@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -48,12 +49,11 @@ type Server struct {
 // more is accepted, and requests in flight have Grace to finish. The ops
 // address is served to the very end. Run closes the listeners.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
-	open := &s.API.shed.open
+	var open atomic.Int64
 	main := s.server(s.API.Handler(), writeTimeout)
 	if s.TLS != nil {
 		secure(main, s.TLS)
 	}
-	main.ConnContext = withConnection
 	main.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:

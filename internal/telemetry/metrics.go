@@ -102,7 +102,7 @@ var table = []Spec{
 	{Name: workers, Type: Gauge, Help: "Requests that can be valued at once."},
 	{Name: workersBusy, Type: Gauge, Help: "Requests that are being valued, aside too."},
 	{Name: queueLength, Type: Gauge, Help: "Requests that wait for a worker."},
-	{Name: overloaded, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused with 503 as there was no room; reason is queue (too many wait for a worker, or it would be for too long), processors (requests wait too long for their turn), in_flight (too many at once) or bodies (too many large ones were arriving)."},
+	{Name: overloaded, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused with 503 as there was no room; reason is queue (too many wait for a worker, or it would be for too long), in_flight (too many at once) or bodies (too many large ones were arriving)."},
 	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the newest of the running models took."},
 	{Name: modelLoadFailures, Type: Counter, Labels: []string{"reason"}, Help: "Models that could not be loaded or were refused."},
 	{Name: modelSwaps, Type: Counter, Help: "Times that another model became the primary."},
@@ -148,7 +148,6 @@ type Metrics struct {
 	WorkersBusy         prometheus.Gauge
 	QueueLength         prometheus.Gauge
 	OverloadedQueue     prometheus.Counter
-	OverloadedTurn      prometheus.Counter
 	OverloadedInFlight  prometheus.Counter
 	OverloadedBodies    prometheus.Counter
 	DemographicsKnown   prometheus.Counter
@@ -212,7 +211,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		WorkersBusy:         gauge(workersBusy).WithLabelValues(),
 		QueueLength:         gauge(queueLength).WithLabelValues(),
 		OverloadedQueue:     counter(overloaded).WithLabelValues("queue"),
-		OverloadedTurn:      counter(overloaded).WithLabelValues("processors"),
 		OverloadedInFlight:  counter(overloaded).WithLabelValues("in_flight"),
 		OverloadedBodies:    counter(overloaded).WithLabelValues("bodies"),
 		DemographicsKnown:   lookups.WithLabelValues("known"),

@@ -35,17 +35,15 @@ func (v *Valuer) Behind() bool {
 	return v.tooLong(v.waiting.Load()+1, v.backlog.Load())
 }
 
-// pace is how long a worker takes for a house: a moving average, by which it is
-// told how long a call would wait.
+// pace is how long a worker takes for a house, by which it is told how long a
+// call would wait: the least of late, which grows by a sixty-fourth with a call
+// that took longer. The processor may be taken from a worker for as long as a
+// thousand houses take, which says nothing of the house.
 type pace struct{ nanoseconds atomic.Int64 }
 
 const (
-	firstPace  = 10 * time.Microsecond // until more is known
-	paceWeight = 16                    // one in so many of the average is the latest
-	// The processor may be taken from a worker for as long as a thousand houses
-	// take, which says nothing: what is measured counts as at most so many times
-	// the average.
-	paceAtMost = 4
+	firstPace = 10 * time.Microsecond // until more is known
+	paceGrows = 64
 )
 
 // house returns how long a house takes.
@@ -59,9 +57,9 @@ func (p *pace) house() time.Duration {
 // observe takes note that some houses took so long. Of two calls at once one
 // may be lost, which matters little.
 func (p *pace) observe(took time.Duration, houses int) {
-	average := p.house()
-	latest := min(took/time.Duration(houses), paceAtMost*average)
-	p.nanoseconds.Store(int64(max(average+(latest-average)/paceWeight, 1)))
+	least := p.house()
+	latest := min(took/time.Duration(houses), least+least/paceGrows+1)
+	p.nanoseconds.Store(int64(max(latest, 1)))
 }
 
 // inTurns calls do with some of the houses at a time, each time on a worker

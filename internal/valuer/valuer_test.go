@@ -172,7 +172,7 @@ func TestWhoWouldWaitTooLongIsRefused(t *testing.T) {
 			})
 		})
 		one, many := make([]house.House, 1), make([]house.House, 5)
-		for range 200 { // it learns how long a house takes
+		for range 600 { // it learns how long a house takes
 			if _, err := v.Value(t.Context(), nil, one, valuer.Choice{}); err != nil {
 				t.Fatal(err)
 			}
