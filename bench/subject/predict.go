@@ -68,7 +68,7 @@ func readForest(dir string) (*gbdt.Forest, error) {
 		return nil, err
 	}
 	f := &gbdt.Forest{Base: file.Base, Columns: file.Columns, Roots: file.Roots, Leaves: file.Leaves,
-		NodeCover: make([]float32, len(file.Nodes)), LeafCover: make([]float32, len(file.Leaves))}
+		LeafCover: make([]float32, len(file.Leaves))}
 	for _, n := range file.Nodes {
 		feature := uint32(n[0].(float64))
 		if n[2].(bool) {

@@ -59,6 +59,7 @@ func Write(w io.Writer, c Contents) error {
 	tensors := map[string]tensor{
 		"features.newest":       tensorOf([]int32{int32(e.Newest)}, 1),
 		"features.centres":      tensorOf(numbers[float64](e.Centres), len(e.Centres), 2),
+		"features.vicinities":   tensorOf(numbers[float32](e.Vicinities), len(e.Vicinities), features.VicinityNumbers),
 		"features.zipcodes":     tensorOf(e.Zipcodes, len(e.Zipcodes)),
 		"features.zip_means":    tensorOf(numbers[float64](e.Means), len(e.Means), width),
 		"features.zip_overall":  tensorOf(e.Overall[:], width),
@@ -114,6 +115,8 @@ func readModel(p *parts) (*model.Model, error) {
 	encoder := &features.Encoder{Newest: house.Date(oneOf[int32](p, "features.newest"))}
 	centres, _ := valuesOf[float64](p, "features.centres", 2)
 	encoder.Centres = structs[features.Place](centres)
+	vicinities, _ := valuesOf[float32](p, "features.vicinities", features.VicinityNumbers)
+	encoder.Vicinities = structs[features.Vicinity](vicinities)
 	encoder.Zipcodes, _ = valuesOf[house.Zipcode](p, "features.zipcodes")
 	means, _ := valuesOf[float64](p, "features.zip_means", len(encoder.Overall))
 	encoder.Means = structs[features.ZipMeans](means)

@@ -11,7 +11,6 @@ func addForest(tensors map[string]tensor, name string, f *gbdt.Forest) {
 	tensors[name+".roots"] = tensorOf(f.Roots, len(f.Roots))
 	tensors[name+".nodes"] = tensorOf(numbers[uint32](f.Nodes), len(f.Nodes), nodeWidth)
 	tensors[name+".leaves"] = tensorOf(f.Leaves, len(f.Leaves))
-	tensors[name+".node_cover"] = tensorOf(f.NodeCover, len(f.NodeCover))
 	tensors[name+".leaf_cover"] = tensorOf(f.LeafCover, len(f.LeafCover))
 }
 
@@ -23,7 +22,6 @@ func readForest(p *parts, name string, columns int) *gbdt.Forest {
 	nodes, _ := valuesOf[uint32](p, name+".nodes", nodeWidth)
 	f.Nodes = structs[gbdt.Node](nodes)
 	f.Leaves, _ = valuesOf[float32](p, name+".leaves")
-	f.NodeCover, _ = valuesOf[float32](p, name+".node_cover")
 	f.LeafCover, _ = valuesOf[float32](p, name+".leaf_cover")
 	return f
 }

@@ -139,7 +139,6 @@ func fleetBundles(t testing.TB) map[string][]byte {
 			f.Leaves, f.LeafCover = append(f.Leaves, 0, math.MaxFloat32), append(f.LeafCover, 0, 0)
 			f.Roots = append(f.Roots, int32(len(f.Nodes)))
 			f.Nodes = append(f.Nodes, gbdt.Node{Threshold: largeHouse - 100, Feature: uint32(column), Left: ^n, Right: ^(n + 1)})
-			f.NodeCover = append(f.NodeCover, 0)
 		},
 	} {
 		made[version] = changedBundle(t, version, change)
@@ -152,7 +151,7 @@ func changedBundle(t testing.TB, version string, change func(f *gbdt.Forest, nam
 	t.Helper()
 	c := bundletest.Contents(t, version, 1)
 	f := *c.Model.Forest
-	f.Leaves, f.LeafCover, f.Roots, f.Nodes, f.NodeCover = slices.Clone(f.Leaves), slices.Clone(f.LeafCover), slices.Clone(f.Roots), slices.Clone(f.Nodes), slices.Clone(f.NodeCover)
+	f.Leaves, f.LeafCover, f.Roots, f.Nodes = slices.Clone(f.Leaves), slices.Clone(f.LeafCover), slices.Clone(f.Roots), slices.Clone(f.Nodes)
 	change(&f, c.Model.FeatureNames())
 	changed, err := model.New(c.Model.Encoder, &f, c.Model.Market, c.Model.Smooth)
 	if err != nil {

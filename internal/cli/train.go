@@ -46,14 +46,15 @@ type trainCommand struct {
 		Subsample           *float64 `placeholder:"SHARE" help:"Share of rows that each tree sees. Default: 0.8."`
 		ColsampleByTree     *float64 `placeholder:"SHARE" help:"Share of columns that each tree sees. Default: 0.2."`
 		EarlyStoppingRounds *int     `placeholder:"N" help:"Keep a tenth of the houses back and stop when they have not been valued better for so many rounds. Default: 0, off."`
+		Huber               *float64 `placeholder:"ERROR" help:"Error of a log price from which on it counts as its size, not its square, so that a few sales far off do not bend the trees; 0 squares all. Default: 0.3."`
 		Seed                *uint64  `placeholder:"N" help:"Seed of all that is drawn at random. Default: 1."`
 	} `embed:"" group:"Boosting"`
 	Smooth struct {
-		SmoothShare *float64 `placeholder:"SHARE" help:"Share in the price of the network that a Gaussian process teaches; 0 does without both. Default: 0.55."`
+		SmoothShare *float64 `placeholder:"SHARE" help:"Share in the price of the network that two Gaussian processes teach; 0 does without both. Default: 0.5."`
 		Mixed       *int     `placeholder:"N" help:"Houses that are made up for each sale, for the network to be taught on. Default: 4."`
 		TuningSteps *int     `placeholder:"N" help:"Steps that the kernel of the Gaussian process is tuned by for these sales, where it is not that of King County. Default: 0, as it is."`
 		Epochs      *int     `placeholder:"N" help:"Times that the network sees each house. Default: 30."`
-		Stretch     *float64 `placeholder:"SHARE" help:"By how much log prices are spread about their mean. Default: 0.012."`
+		Stretch     *float64 `placeholder:"SHARE" help:"By how much log prices are spread about their centre, the mean by price. Default: 0.0125."`
 	} `embed:"" group:"Smooth part"`
 }
 
@@ -87,6 +88,10 @@ func (c *trainCommand) Run(p *program) error {
 	if err != nil {
 		return interrupted(p.ctx, fmt.Errorf("%s: %w", c.Sales, err))
 	}
+	segments, err := model.SegmentsOf(from.sales.Sales, trained.predicted)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Sales, err)
+	}
 	manifest := bundle.Manifest{
 		Version:    c.Version,
 		Created:    created,
@@ -101,6 +106,7 @@ func (c *trainCommand) Run(p *program) error {
 		Importance: trained.importance,
 		Accuracy:   trained.accuracy,
 		Coverage:   trained.coverage,
+		Segments:   segments,
 	}
 	r := &report.Report{
 		Title:     "Model " + c.Version,
@@ -185,6 +191,7 @@ func (c *trainCommand) options() model.Options {
 	set(&b.Subsample, c.Boosting.Subsample)
 	set(&b.ColsampleByTree, c.Boosting.ColsampleByTree)
 	set(&b.EarlyStoppingRounds, c.Boosting.EarlyStoppingRounds)
+	set(&o.Huber, c.Boosting.Huber)
 	set(&b.Seed, c.Boosting.Seed)
 	set(&o.Smooth.Share, c.Smooth.SmoothShare)
 	set(&o.Smooth.Mixed, c.Smooth.Mixed)

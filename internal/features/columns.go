@@ -26,6 +26,7 @@ type input struct {
 	area    *demographics.Area
 	encoder *Encoder
 	zip     *ZipMeans
+	around  surroundings
 	day     house.Date
 	year    float64 // of the day, with its fraction
 	month   float64 // of the day
@@ -114,6 +115,18 @@ func table() []column {
 	}
 	add("grade_vs_zip", "", 1, func(in input) float64 { return in.get(house.Grade) - in.zip[zipGrade] })
 	add("living_vs_zip", "", 1, func(in input) float64 { return in.get(house.SqftLiving) / in.zip[zipLiving] })
+
+	for _, near := range []struct {
+		name, unit string
+		mean       int
+	}{
+		{"near_grade", "", VicinityGrade}, {"near_log_living", "log sq ft", VicinityLiving},
+		{"near_log_lot", "log sq ft", VicinityLot}, {"near_yr_built", "year", VicinityBuilt},
+	} {
+		add(near.name, near.unit, 0, func(in input) float64 { return float64(in.around.means[near.mean]) })
+	}
+	add("near_distance", "degrees", 0, func(in input) float64 { return float64(in.around.away) })
+	add("grade_vs_near", "", 1, func(in input) float64 { return in.get(house.Grade) - float64(in.around.means[VicinityGrade]) })
 	return t
 }
 

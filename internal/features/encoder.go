@@ -38,6 +38,9 @@ type Encoder struct {
 	Zipcodes []house.Zipcode // ascending
 	Means    []ZipMeans      // by Zipcodes
 	Overall  ZipMeans        // for zipcodes that were not seen
+	// Vicinities are what the houses around are like, by latitude, at most
+	// maxVicinities.
+	Vicinities []Vicinity
 }
 
 // Check returns an error unless rows can be made with e.
@@ -52,7 +55,7 @@ func (e *Encoder) Check() error {
 	case !slices.IsSorted(e.Zipcodes):
 		return errors.New("features: zipcodes are not in order")
 	}
-	return nil
+	return checkVicinities(e.Vicinities)
 }
 
 // minZipHouses is how many houses a zipcode needs for means of its own.
@@ -89,6 +92,7 @@ func Fit(houses []house.House, seed uint64) (*Encoder, error) {
 	}
 	e.Overall = meansOf(all)
 	e.Centres = centresOf(all, seed)
+	e.Vicinities = vicinitiesOf(all, seed)
 	return e, nil
 }
 
@@ -102,7 +106,7 @@ func (e *Encoder) Row(dst []float32, h *house.House, area *demographics.Area) {
 // RowAsOf is Row as of another day than the house's, or, given house.NoDate,
 // as of the newest house that e was fitted on.
 func (e *Encoder) RowAsOf(dst []float32, h *house.House, area *demographics.Area, day house.Date) {
-	in := input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), day: day}
+	in := input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), around: e.around(h.Values[house.Lat], h.Values[house.Long]), day: day}
 	if in.day == house.NoDate {
 		in.day = e.Newest
 	}

@@ -56,7 +56,7 @@ func TestUnknownStaysUnknown(t *testing.T) {
 	}{
 		{house.YrBuilt, []string{"yr_built", "age", "years_since_work"}},
 		{house.YrRenovated, []string{"yr_renovated", "years_since_work", "renovated"}},
-		{house.Grade, []string{"grade", "grade_times_living", "luxury", "grade_vs_zip"}},
+		{house.Grade, []string{"grade", "grade_times_living", "luxury", "grade_vs_zip", "grade_vs_near"}},
 		{house.SqftLot, []string{"sqft_lot", "living_per_lot", "lot_vs_neighbours"}},
 		{house.Waterfront, []string{"waterfront", "luxury"}},
 	} {

@@ -32,6 +32,7 @@ var composites = map[string][]string{
 	"luxury":                {"grade", "view", "waterfront", "condition"},
 	"grade_vs_zip":          {"grade", Location},
 	"living_vs_zip":         {"sqft_living", Location},
+	"grade_vs_near":         {"grade", Location},
 }
 
 // reasons are the names that effects on a price go by, and by column the

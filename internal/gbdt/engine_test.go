@@ -30,7 +30,7 @@ func drawForest(t *rapid.T) *Forest {
 		}
 		f.Roots = append(f.Roots, drawTree(f, random, leaves, shape, unknown, thresholds))
 	}
-	f.NodeCover, f.LeafCover = make([]float32, len(f.Nodes)), make([]float32, len(f.Leaves))
+	f.LeafCover = make([]float32, len(f.Leaves))
 	return f
 }
 
@@ -136,7 +136,7 @@ func TestEnginesGiveTheBitsOfThePlainWalk(t *testing.T) {
 // TestEngineCopiesNoNodesWithoutEnd has a forest that Check allows and whose
 // trees, were they written out, would have 2^40 nodes.
 func TestEngineCopiesNoNodesWithoutEnd(t *testing.T) {
-	f := &Forest{Columns: 1, Roots: []int32{0}, Leaves: []float32{1, 2}, LeafCover: make([]float32, 2), NodeCover: make([]float32, 40)}
+	f := &Forest{Columns: 1, Roots: []int32{0}, Leaves: []float32{1, 2}, LeafCover: make([]float32, 2)}
 	for i := range int32(40) {
 		f.Nodes = append(f.Nodes, Node{Threshold: float32(i), Left: i + 1, Right: i + 1})
 	}
@@ -190,7 +190,7 @@ func benchForest(trees, leaves, columns int) *Forest {
 	for range trees {
 		f.Roots = append(f.Roots, leafWise(f, random, leaves))
 	}
-	f.NodeCover, f.LeafCover = make([]float32, len(f.Nodes)), make([]float32, len(f.Leaves))
+	f.LeafCover = make([]float32, len(f.Leaves))
 	return f
 }
 

@@ -92,6 +92,7 @@ func NewExplainer(f *Forest) (*Explainer, error) {
 		e.steps = append(e.steps, step{against: [lanes]float64{1, 1, 1, 1}})
 	}
 	c := compiler{Explainer: e, forest: f, seen: make([]bool, len(f.Nodes)), ways: make([]way, f.Columns)}
+	c.addCovers()
 	for i := range c.ways {
 		c.ways[i] = way{share: 1}
 	}

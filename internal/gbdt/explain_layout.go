@@ -11,6 +11,7 @@ type compiler struct {
 	*Explainer
 	forest   *Forest
 	seen     []bool    // by node of the forest
+	covers   []float64 // by node of the forest: of the leaves below it
 	ways     []way     // by column
 	distinct int       // columns on the way
 	most     int       // of distinct, in the tree
@@ -73,7 +74,7 @@ func (c *compiler) lay(i int32) (place int32, expected float64, err error) {
 	column := n.Column()
 	before := c.ways[column]
 	place = int32(1 + len(c.nodes) - c.first)
-	leftShare := float64(c.forest.leftShare(n))
+	leftShare := float64(c.leftShare(n))
 	c.nodes = append(c.nodes, explainedNode{
 		threshold: n.Threshold, column: int32(column), unknownLeft: bit(n.UnknownLeft()),
 		above: before.above, aboveSide: before.side, leftShare: float32(leftShare),
@@ -113,19 +114,28 @@ func (c *compiler) leafStart() int {
 }
 
 // leftShare returns the share of a node's cover that goes left.
-func (f *Forest) leftShare(n *Node) float32 {
-	left, right := f.cover(n.Left), f.cover(n.Right)
+func (c *compiler) leftShare(n *Node) float32 {
+	left, right := c.cover(n.Left), c.cover(n.Right)
 	if !(left >= 0 && right >= 0 && left+right > 0) {
 		return 0.5 // no training row came by
 	}
 	return float32(left / (left + right))
 }
 
-func (f *Forest) cover(i int32) float64 {
+func (c *compiler) cover(i int32) float64 {
 	if i < 0 {
-		return float64(f.LeafCover[^i])
+		return float64(c.forest.LeafCover[^i])
 	}
-	return float64(f.NodeCover[i])
+	return c.covers[i]
+}
+
+// addCovers finds the covers of all nodes, those below before those above.
+func (c *compiler) addCovers() {
+	c.covers = make([]float64, len(c.forest.Nodes))
+	for i := len(c.covers) - 1; i >= 0; i-- {
+		n := &c.forest.Nodes[i]
+		c.covers[i] = c.cover(n.Left) + c.cover(n.Right)
+	}
 }
 
 // rule returns the rule of a number of blocks.

@@ -11,6 +11,8 @@ import (
 // shapley computes the Shapley values of path-dependent TreeSHAP by their
 // definition, over all subsets of columns.
 func shapley(f *Forest, row []float32) []float64 {
+	c := compiler{forest: f}
+	c.addCovers()
 	values := make([]float64, 1<<f.Columns)
 	for known := range values {
 		var expect func(i int32) float64
@@ -26,7 +28,7 @@ func shapley(f *Forest, row []float32) []float64 {
 				}
 				return expect(n.Right)
 			}
-			share := float64(f.leftShare(n))
+			share := float64(c.leftShare(n))
 			return share*expect(n.Left) + (1-share)*expect(n.Right)
 		}
 		for _, r := range f.Roots {
@@ -35,9 +37,9 @@ func shapley(f *Forest, row []float32) []float64 {
 	}
 	factorial := func(n int) float64 { return math.Gamma(float64(n) + 1) }
 	phi := make([]float64, f.Columns)
-	for c := range phi {
+	for column := range phi {
 		for known, v := range values {
-			if known>>c&1 == 1 {
+			if known>>column&1 == 1 {
 				continue
 			}
 			size := 0
@@ -45,7 +47,7 @@ func shapley(f *Forest, row []float32) []float64 {
 				size++
 			}
 			weight := factorial(size) * factorial(f.Columns-size-1) / factorial(f.Columns)
-			phi[c] += weight * (values[known|1<<c] - v)
+			phi[column] += weight * (values[known|1<<column] - v)
 		}
 	}
 	return phi
@@ -68,11 +70,11 @@ func randomForest(random *rand.Rand, trees, leaves, columns int) *Forest {
 			if random.IntN(2) == 0 {
 				n.Feature |= unknownLeftBit
 			}
-			f.Nodes, f.NodeCover = append(f.Nodes, n), append(f.NodeCover, 0)
+			f.Nodes = append(f.Nodes, n)
 			toLeft := 1 + random.IntN(leaves-1)
 			left, a := grow(toLeft)
 			right, b := grow(leaves - toLeft)
-			f.Nodes[at].Left, f.Nodes[at].Right, f.NodeCover[at] = left, right, a+b
+			f.Nodes[at].Left, f.Nodes[at].Right = left, right
 			return int32(at), a + b
 		}
 		root, _ := grow(leaves)
@@ -157,7 +159,7 @@ func TestExplainIsWhatXGBoostSays(t *testing.T) {
 			if tree.UnknownLeft[i] == 1 {
 				n.Feature |= unknownLeftBit
 			}
-			f.Nodes, f.NodeCover = append(f.Nodes, n), append(f.NodeCover, tree.Cover[i])
+			f.Nodes = append(f.Nodes, n)
 			f.Nodes[at].Left = add(tree.Left[i])
 			f.Nodes[at].Right = add(tree.Right[i])
 			return int32(at)
@@ -200,7 +202,6 @@ func TestExplainManyColumnsOnOneWay(t *testing.T) {
 		for c := range n {
 			f.Leaves, f.LeafCover = append(f.Leaves, float32(c)), append(f.LeafCover, 1)
 			f.Nodes = append(f.Nodes, Node{Feature: uint32(c), Left: ^int32(c), Right: int32(c + 1)})
-			f.NodeCover = append(f.NodeCover, float32(n-c+1))
 		}
 		f.Leaves, f.LeafCover = append(f.Leaves, -1), append(f.LeafCover, 1)
 		f.Nodes[n-1].Right = ^int32(n)
@@ -229,7 +230,7 @@ func TestExplainManyColumnsOnOneWay(t *testing.T) {
 
 func TestExplainRefusesWhatIsNoTree(t *testing.T) {
 	f := &Forest{Columns: 1, Roots: []int32{0}, Nodes: []Node{{Left: 1, Right: 1}, {Left: ^0, Right: ^0}},
-		Leaves: []float32{1}, NodeCover: []float32{2, 1}, LeafCover: []float32{1}}
+		Leaves: []float32{1}, LeafCover: []float32{1}}
 	if err := f.Check(); err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,8 @@ type Forest struct {
 	Roots   []int32 // by tree: its first node, or ^i where the tree is leaf i alone
 	Nodes   []Node  // tree after tree
 	Leaves  []float32
-	// NodeCover and LeafCover are the weight of the training rows that came
-	// by, for reasons by TreeSHAP.
-	NodeCover []float32
+	// LeafCover is the weight of the training rows that came to each leaf, for
+	// reasons by TreeSHAP.
 	LeafCover []float32
 }
 
@@ -92,7 +91,6 @@ func Blend(forests []*Forest) (*Forest, error) {
 		for _, v := range f.Leaves {
 			out.Leaves = append(out.Leaves, float32(share*float64(v)))
 		}
-		out.NodeCover = append(out.NodeCover, f.NodeCover...)
 		out.LeafCover = append(out.LeafCover, f.LeafCover...)
 	}
 	return out, nil
@@ -109,8 +107,8 @@ func (f *Forest) Check() error {
 		return fmt.Errorf("forest's base is %g", f.Base)
 	case len(f.Nodes) > math.MaxInt32 || len(f.Leaves) > math.MaxInt32:
 		return errors.New("forest is too large")
-	case len(f.NodeCover) != len(f.Nodes) || len(f.LeafCover) != len(f.Leaves):
-		return errors.New("forest's covers do not fit its nodes and leaves")
+	case len(f.LeafCover) != len(f.Leaves):
+		return errors.New("forest's covers do not fit its leaves")
 	}
 	for i, v := range f.Leaves {
 		if v != v || math.IsInf(float64(v), 0) {

@@ -48,7 +48,7 @@ func TestCheckFindsWhatWouldBreakPrediction(t *testing.T) {
 	}{
 		{"0 columns", func(f *Forest) { f.Columns = 0 }},
 		{"base is NaN", func(f *Forest) { f.Base = math.NaN() }},
-		{"covers", func(f *Forest) { f.NodeCover = f.NodeCover[1:] }},
+		{"covers", func(f *Forest) { f.LeafCover = f.LeafCover[1:] }},
 		{"leaf 1 is +Inf", func(f *Forest) { f.Leaves[1] = float32(math.Inf(1)) }},
 		{"tree 0 starts outside", func(f *Forest) { f.Roots[0] = 99 }},
 		{"tree 0 starts outside", func(f *Forest) { f.Roots[0] = ^99 }},
@@ -82,7 +82,6 @@ func FuzzCheckedForestPredicts(f *testing.F) {
 				return uint32(nodes[4*i]) | uint32(nodes[4*i+1])<<8 | uint32(nodes[4*i+2])<<16 | uint32(nodes[4*i+3])<<24
 			}
 			forest.Nodes = append(forest.Nodes, Node{math.Float32frombits(word(0)), word(1), int32(word(2)), int32(word(3))})
-			forest.NodeCover = append(forest.NodeCover, 1)
 			nodes = nodes[16:]
 		}
 		if forest.Check() != nil {
@@ -110,7 +109,6 @@ func smallForest() *Forest {
 		Roots:     []int32{0},
 		Nodes:     []Node{{0.5, 0, ^0, 1}, {1.5, 1 | unknownLeftBit, ^1, ^2}},
 		Leaves:    []float32{1, 2, 3},
-		NodeCover: []float32{3, 2},
 		LeafCover: []float32{1, 1, 1},
 	}
 }

@@ -259,7 +259,7 @@ func (t *trainer) finish() *Result {
 	}
 	f, last := t.result.Forest, t.grown[len(t.grown)-1]
 	f.Roots = f.Roots[:len(t.grown)]
-	f.Nodes, f.NodeCover = f.Nodes[:last.nodes], f.NodeCover[:last.nodes]
+	f.Nodes = f.Nodes[:last.nodes]
 	f.Leaves, f.LeafCover = f.Leaves[:last.leaves], f.LeafCover[:last.leaves]
 	for _, round := range t.grown {
 		for c, v := range round.gain {

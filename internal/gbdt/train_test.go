@@ -92,7 +92,6 @@ func TestTreeByHand(t *testing.T) {
 		Roots:     []int32{0},
 		Nodes:     []Node{{Threshold: 2.5, Feature: 0, Left: ^0, Right: ^1}},
 		Leaves:    []float32{-1, 1},
-		NodeCover: []float32{4},
 		LeafCover: []float32{2, 2},
 	}
 	if !reflect.DeepEqual(result.Forest, want) {

@@ -7,7 +7,6 @@ type branch struct {
 	unknown     uint8 // code of unknown
 	unknownLeft bool
 	left, right int32 // as in Node, within the tree
-	cover       int64
 	gain        float64
 }
 
@@ -103,7 +102,7 @@ func (g *grower) split(t *tree, l *leaf) (left, right *leaf) {
 	s := &l.best
 	at := int32(len(t.branches))
 	unknown := uint8(g.data.values[s.column])
-	t.branches = append(t.branches, branch{column: s.column, code: s.code, unknown: unknown, unknownLeft: s.unknownLeft, cover: l.sum.h, gain: s.gain})
+	t.branches = append(t.branches, branch{column: s.column, code: s.code, unknown: unknown, unknownLeft: s.unknownLeft, gain: s.gain})
 	if l.parent >= 0 {
 		t.link(l.parent, l.isLeft, at)
 	}
@@ -269,7 +268,6 @@ func (t *tree) appendTo(f *Forest, bins *Bins, hScale float64) {
 			feature |= unknownLeftBit
 		}
 		f.Nodes = append(f.Nodes, Node{bins.threshold(b.column, b.code), feature, moved(b.left), moved(b.right)})
-		f.NodeCover = append(f.NodeCover, float32(float64(b.cover)*hScale))
 	}
 	for i, v := range t.values {
 		f.Leaves = append(f.Leaves, v)

@@ -227,3 +227,33 @@ func TestRefuses(t *testing.T) {
 		t.Error("tune goes on when it is told to stop")
 	}
 }
+
+// TestStudentIsNotBentByWhatIsFarOff compares with the normal distribution,
+// where one label in twenty is off by a lot and always upwards.
+func TestStudentIsNotBentByWhatIsFarOff(t *testing.T) {
+	rows, y, weight := made(1500, 0.2, 7)
+	spoilt := slices.Clone(y)
+	for i := 0; i < len(spoilt); i += 20 {
+		spoilt[i] += 3
+	}
+	off := func(p *Process, err error) (squares float64) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		truth, want, _ := made(1000, 0, 8)
+		for i, v := range p.Predict(truth, 2) {
+			squares += (v - want[i]) * (v - want[i]) / 1000
+		}
+		return math.Sqrt(squares)
+	}
+	clean := off(Fit(t.Context(), kernel(), rows, y, weight, 1, 2))
+	normal := off(Fit(t.Context(), kernel(), rows, spoilt, weight, 1, 2))
+	student := off(FitStudent(t.Context(), kernel(), rows, spoilt, weight, 4, 3, 1, 2))
+	t.Logf("off by %.3f, with spoilt labels by %.3f, and by %.3f where errors may be large", clean, normal, student)
+	if student > (clean+normal)/2 {
+		t.Errorf("off by %.3f, want nearer to %.3f than to %.3f", student, clean, normal)
+	}
+	if _, err := FitStudent(t.Context(), kernel(), rows, y, weight, 0, 1, 1, 1); err == nil {
+		t.Error("took a t distribution without degrees of freedom")
+	}
+}

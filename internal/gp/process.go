@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,12 +33,60 @@ func Fit(ctx context.Context, kernel Kernel, rows Rows, y, weight []float64, see
 		term := &p.kernel.Terms[t]
 		p.centres = append(p.centres, centresOf(term.scaled(rows), term.Centres, seed+uint64(t), threads))
 	}
-	labels := append([]float64(nil), y...)
+	labels := slices.Clone(y)
 	p.mean = centre(labels, weight)
 	if err := p.solve(ctx, rows, labels, weight, threads); err != nil {
 		return nil, fmt.Errorf("fit: %w", err)
 	}
 	return p, nil
+}
+
+// FitStudent is Fit for labels some of which are far off for reasons of their
+// own: their errors are taken to have the t distribution with so many degrees
+// of freedom, not the normal one. It is found by weighing each label anew by
+// how far off it is, for so many rounds (Lange, Little & Taylor 1989, EM).
+func FitStudent(ctx context.Context, kernel Kernel, rows Rows, y, weight []float64, freedom float64, rounds int, seed uint64, threads int) (*Process, error) {
+	if !(freedom > 0) {
+		return nil, fmt.Errorf("fit: %g degrees of freedom, must be over 0", freedom)
+	}
+	p, err := Fit(ctx, kernel, rows, y, weight, seed, threads)
+	if err != nil {
+		return nil, err
+	}
+	for range rounds {
+		again := studentWeights(y, p.Predict(rows, threads), weight, freedom)
+		labels := slices.Clone(y)
+		p.mean = centre(labels, again)
+		if err := p.solve(ctx, rows, labels, again, threads); err != nil {
+			return nil, fmt.Errorf("fit: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// studentWeights returns the weights by which labels count given how far off
+// they are; on average the labels count as much as before. The scale of the
+// errors is 1.4826 times their median, as for the normal distribution.
+func studentWeights(y, predicted, weight []float64, freedom float64) []float64 {
+	away := make([]float64, len(y))
+	for i := range away {
+		away[i] = math.Abs(y[i] - predicted[i])
+	}
+	scale := 1.4826 * slices.Sorted(slices.Values(away))[len(away)/2]
+	if scale == 0 {
+		return weight
+	}
+	factors := make([]float64, len(y))
+	var mean float64
+	for i := range factors {
+		r := away[i] / scale
+		factors[i] = (freedom + 1) / (freedom + r*r)
+		mean += factors[i] / float64(len(y))
+	}
+	for i := range factors {
+		factors[i] *= weight[i] / mean
+	}
+	return factors
 }
 
 // width is how many numbers a row becomes: its correlation with each centre

@@ -172,8 +172,8 @@ func (m *Model) smooth(h *house.House, area *demographics.Area) (share, value fl
 	if m.Smooth == nil {
 		return 0, 0
 	}
-	value, known := m.Smooth.value(h, area)
-	if !known {
+	value, whole := m.Smooth.value(knownOf(h, area, m.Encoder))
+	if !whole {
 		return 0, 0
 	}
 	return m.Smooth.Share, value

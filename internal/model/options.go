@@ -17,9 +17,13 @@ type Options struct {
 	// PartialWeight is how much a second copy of each sale counts in which
 	// some fields are hidden, so that the trees learn what unknown means; 0
 	// makes none.
-	PartialWeight float64   `json:"partial_weight"`
-	Smooth        Smoothing `json:"smooth"`
-	// Stretch is by how much log prices are spread about their mean, as what
+	PartialWeight float64 `json:"partial_weight"`
+	// Huber is from where on the forest counts an error of a log price as its
+	// size and no longer as its square (Huber 1964), so that a few sales far
+	// off do not bend it; 0 squares all.
+	Huber  float64   `json:"huber"`
+	Smooth Smoothing `json:"smooth"`
+	// Stretch is by how much log prices are spread about their centre, as what
 	// is learned by squared errors stays too near to it: dear houses would be
 	// valued low and cheap ones high.
 	Stretch float64 `json:"stretch"`
@@ -38,8 +42,8 @@ func DefaultOptions() Options {
 	p.Subsample = 0.8
 	p.ColsampleByTree = 0.2
 	p.Seed = 1
-	smooth := Smoothing{Share: 0.55, Mixed: 4, TuningRows: 1000, TuningSteps: 0, Network: network.DefaultParams()}
-	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.25, Smooth: smooth, Stretch: 0.012, Threads: 1}
+	smooth := Smoothing{Share: 0.5, Mixed: 4, TuningRows: 1000, TuningSteps: 0, Network: network.DefaultParams()}
+	return Options{Boosting: p, ValidationShare: 0.1, PartialWeight: 0.1, Huber: 0.3, Smooth: smooth, Stretch: 0.0125, Threads: 1}
 }
 
 // Check returns an error that names the first option that cannot be used.
@@ -50,6 +54,9 @@ func (o *Options) Check() error {
 	if !(o.PartialWeight >= 0 && o.PartialWeight <= 1) {
 		return fmt.Errorf("partial weight is %g, must be 0 to 1", o.PartialWeight)
 	}
+	if !(o.Huber >= 0 && o.Huber <= 10) {
+		return fmt.Errorf("huber is %g, must be 0 to 10", o.Huber)
+	}
 	if !(o.Stretch >= 0 && o.Stretch <= 0.2) {
 		return fmt.Errorf("stretch is %g, must be 0 to 0.2", o.Stretch)
 	}
@@ -57,6 +64,14 @@ func (o *Options) Check() error {
 		return err
 	}
 	return o.Boosting.Check(features.NumColumns())
+}
+
+// objective returns what the forest is to make small.
+func (o *Options) objective() gbdt.Objective {
+	if o.Huber > 0 {
+		return gbdt.Huber{Delta: o.Huber}
+	}
+	return gbdt.Squared{}
 }
 
 // params returns the parameters of a forest with what follows from the

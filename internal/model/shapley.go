@@ -3,9 +3,7 @@ package model
 import (
 	"slices"
 
-	"housing/internal/demographics"
 	"housing/internal/features"
-	"housing/internal/house"
 )
 
 // shapleyPairs is how many pairs of orders effects are averaged over. Of each
@@ -18,9 +16,9 @@ const shapleyPairs = 8
 // of a house, by its share, and returns the base from which it does: a house
 // that is at the mean in every input. It does nothing and is false where an
 // input is unknown.
-func (s *Smooth) effects(dst []float64, h *house.House, area *demographics.Area) (base float64, known bool) {
+func (s *Smooth) effects(dst []float64, of known) (base float64, whole bool) {
 	var typical, row [numInputs]float32
-	if !s.Scale.row(row[:], h, area) {
+	if !s.Scale.row(row[:], of) {
 		return 0, false
 	}
 	var values [numInputs + 1]float64

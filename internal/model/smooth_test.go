@@ -75,7 +75,7 @@ func TestSmoothEffectsAreShapleyValues(t *testing.T) {
 	h := houses[7]
 	area, _ := table.Lookup(h.Zipcode())
 	var row [numInputs]float32
-	if !m.Smooth.Scale.row(row[:], &h, area) {
+	if !m.Smooth.Scale.row(row[:], knownOf(&h, area, m.Encoder)) {
 		t.Fatal("an input is unknown")
 	}
 	values := make([]float64, 1<<n)
@@ -91,7 +91,7 @@ func TestSmoothEffectsAreShapleyValues(t *testing.T) {
 		values[set] = m.Smooth.Network.Predict(mixed[:])
 	}
 	effects := make([]float64, features.NumReasons())
-	base, known := m.Smooth.effects(effects, &h, area)
+	base, known := m.Smooth.effects(effects, knownOf(&h, area, m.Encoder))
 	if !known || math.Abs(base-m.Smooth.Share*values[0]) > 1e-12 {
 		t.Errorf("base is %g, %t; want %g", base, known, m.Smooth.Share*values[0])
 	}
@@ -144,7 +144,7 @@ func TestSmoothPartHoldsNoSale(t *testing.T) {
 	for _, l := range []*[]float32{&n.First.Weights, &n.First.Bias, &n.Second.Weights, &n.Second.Bias, &n.Last.Weights, &n.Last.Bias} {
 		numbers += len(*l)
 	}
-	if want := 32 + 50 + 50*64 + 64 + 64*64 + 64 + 64 + 1; numbers != want {
+	if want := 32 + 54 + 54*64 + 64 + 64*64 + 64 + 64 + 1; numbers != want {
 		t.Errorf("network of %d numbers, want %d for any number of sales", numbers, want)
 	}
 	if fields := reflect.TypeOf(*m.Smooth).NumField(); fields != 3 {

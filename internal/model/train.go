@@ -101,17 +101,17 @@ func learn(ctx context.Context, sales, watched []house.Sale, table *demographics
 		validation = &d
 	}
 	data := withPartial(encoder, table, houses, label, weight, o)
-	result, err := gbdt.Train(ctx, data, validation, gbdt.Squared{}, o.params(o.Boosting), progress)
+	result, err := gbdt.Train(ctx, data, validation, o.objective(), o.params(o.Boosting), progress)
 	if err != nil {
 		return nil, nil, err
 	}
 	var smooth *Smooth
 	if o.Smooth.Share > 0 {
-		if smooth, err = newSmooth(ctx, houses, label, table, o); err != nil {
+		if smooth, err = newSmooth(ctx, houses, label, encoder, table, o); err != nil {
 			return nil, nil, err
 		}
 	}
-	stretch(result.Forest, smooth, meanOf(label), 1+o.Stretch)
+	stretch(result.Forest, smooth, priceCentre(label), 1+o.Stretch)
 	m, err := New(encoder, result.Forest, market, smooth)
 	return m, result, err
 }
@@ -187,35 +187,19 @@ func logPrices(sales []house.Sale) []float64 {
 	return values
 }
 
-// smoothWeightPower is the power of a price by which it weighs in the smooth
-// part: between an error in percent and one in dollars, which is where it differs
-// from the forest, to which each sale is as much as another.
-const smoothWeightPower = 0.5
-
-// priceWeights returns weights by a power of the price, given its logarithm,
-// of about 1 on average and within a factor of 3 of it.
-func priceWeights(logPrices []float64) []float64 {
-	weights := make([]float64, len(logPrices))
-	var mean float64
-	for i, v := range logPrices {
-		weights[i] = math.Exp(smoothWeightPower * v)
-		mean += weights[i] / float64(len(weights))
-	}
-	for i, w := range weights {
-		weights[i] = min(3, max(1./3, w/mean))
-	}
-	return weights
-}
-
 // equal returns n weights of 1.
 func equal(n int) []float64 { return slices.Repeat([]float64{1}, n) }
 
-func meanOf(values []float64) float64 {
-	var sum float64
-	for _, v := range values {
-		sum += v
+// priceCentre is the mean of log prices by price: spread about it, the houses
+// together stay about as dear as they were.
+func priceCentre(logPrices []float64) float64 {
+	var sum, total float64
+	for _, v := range logPrices {
+		price := math.Exp(v)
+		sum += float64(price * v)
+		total += price
 	}
-	return sum / float64(len(values))
+	return sum / total
 }
 
 // stretch spreads the values of both parts about a centre by a factor.

@@ -48,8 +48,8 @@ func TestNoPriceEntersARow(t *testing.T) {
 		}
 		ones := slices.Repeat([]float64{1}, len(sales))
 		values := withPartial(encoder, table, houses, ones, ones, o).X.Data
-		smooth := Smooth{Scale: newScale(houses, table)}
-		single, _ := smooth.rows(newMixer(houses, rand.New(rand.NewPCG(1, 1))).extend(1), table)
+		smooth := Smooth{Scale: newScale(houses, encoder, table)}
+		single, _ := smooth.rows(newMixer(houses, rand.New(rand.NewPCG(1, 1))).extend(1), encoder, table)
 		values = append(values, single...)
 		bits := make([]uint32, len(values))
 		for i, v := range values {
