@@ -39,7 +39,7 @@ generate: ## write anew what is made from the code: the Go of the pages (*.templ
 
 .PHONY: test
 test: ## run every test, and those of prediction with vectors too
-	go test ./...
+	go test -timeout 20m ./...
 	$(SIMD) go test ./internal/gbdt
 
 .PHONY: race

@@ -38,7 +38,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if b.Demographics.Digest() != c.Demographics.Digest() {
 		t.Error("the demographics that were read are not those that were written")
 	}
-	if b.Manifest.Version != "t-1" || b.Manifest.Created != c.Manifest.Created || b.Manifest.Options.Boosting.Rounds != 40 || len(b.Manifest.Parts) != 25 {
+	if b.Manifest.Version != "t-1" || b.Manifest.Created != c.Manifest.Created || b.Manifest.Options.Boosting.Rounds != 40 || len(b.Manifest.Parts) != 24 {
 		t.Errorf("manifest %+v", b.Manifest)
 	}
 	data, err := os.ReadFile(path)

@@ -1,14 +1,16 @@
-package cli
+// Package model_test trains the built-in model anew, as `make model` does. It
+// stands apart so that the minutes it takes are its own.
+package model_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"housing/internal/bundle"
+	"housing/internal/cli"
 	"housing/internal/model"
 )
 
@@ -33,7 +35,7 @@ func TestBuiltinModelIsMadeFromTheData(t *testing.T) {
 	}
 	var stdout, stderr bytes.Buffer
 	args := []string{"train", "--out", out, "--sales", data + "/king_county_sales.csv", "--demographics", data + "/zipcode_demographics.csv"}
-	if code := Run(context.Background(), args, environment, nil, &stdout, &stderr); code != success {
+	if code := cli.Run(t.Context(), args, environment, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	made, err := bundle.Open(filepath.Join(out, "bundle"))
@@ -45,8 +47,8 @@ func TestBuiltinModelIsMadeFromTheData(t *testing.T) {
 		t.Errorf("training made %s, built in is %s: run `make model`", made.Digest, builtin.Digest)
 	}
 	for _, a := range made.Manifest.Accuracy[:1] {
-		if a.Part != model.AllSales || a.R2 < 0.905 || a.MAPE > 11.5 || a.MdAPE > 7.9 {
-			t.Errorf("%s: R² %.4f, MAPE %.2f, MdAPE %.2f; promised are 0.905, 11.5 and 7.9", a.Protocol, a.R2, a.MAPE, a.MdAPE)
+		if a.Part != model.AllSales || a.R2 < 0.905 || a.MAPE > 10.9 || a.MdAPE > 7.6 {
+			t.Errorf("%s: R² %.4f, MAPE %.2f, MdAPE %.2f; promised are 0.905, 10.9 and 7.6", a.Protocol, a.R2, a.MAPE, a.MdAPE)
 		}
 	}
 }
