@@ -38,6 +38,7 @@ type RolloutRecord struct {
 
 // Replica is what one replica makes of the plan.
 type Replica struct {
+	Name     string           `json:"name"`    // host and port that it listens on
 	Answers  string           `json:"answers"` // version that answers as the primary
 	Pinned   bool             `json:"pinned"`
 	Running  []RunningModel   `json:"running"`

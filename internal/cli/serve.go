@@ -95,9 +95,13 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	files.start(p.ctx)
 	defer files.stop() // before what it changes
+	listener, err := listen("LISTEN", c.Listen)
+	if err != nil {
+		return err
+	}
 	server := &httpapi.Server{Grace: time.Duration(c.ShutdownGrace), TLS: secure, MaxConnections: int(c.MaxConnections)}
 	server.API = httpapi.New(httpapi.Options{
-		Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log, LogLevel: level, Tracer: traced.tracer,
+		Name: replicaName(listener.Addr()), Valuer: v, Traffic: models.traffic, Metrics: named, Gatherer: metrics, Log: log, LogLevel: level, Tracer: traced.tracer,
 		MaxBodyBytes: int64(c.MaxBodyBytes), MaxRecords: int(c.MaxRecords), OwnOps: c.OpsListen != "",
 		Dependencies: slices.Concat(models.dependencies, redis.dependencies, database.dependencies, kept.dependencies, access.dependencies, backups.dependencies, traced.dependencies),
 		Limiter:      redis.limiter, FailureLimiter: redis.failures, LimitRecords: c.RateLimitCost == config.PerRecord, TrustedProxies: c.TrustedProxies.Prefixes(),
@@ -105,10 +109,6 @@ func (c *serveCommand) Run(p *program) (err error) {
 		Auth:    access.verifier, UserKey: userKey(c.UserIDKey),
 		CORSOrigins: c.CORSAllowedOrigins.List(), MaxInFlight: int(c.MaxInFlight),
 	})
-	listener, err := listen("LISTEN", c.Listen)
-	if err != nil {
-		return err
-	}
 	facts := []any{"address", listener.Addr().String(), "rate_limit", c.ClientRate().String()}
 	if m := v.Model(); m != nil {
 		facts = append(facts, "model_version", m.Manifest.Version, "sha256", m.Digest, "engine", m.Engine)
@@ -152,6 +152,20 @@ func userKey(secret config.Secret) []byte {
 		return nil
 	}
 	return []byte(string(secret))
+}
+
+// replicaName tells a replica from others: the name of its machine, which in
+// a container is the container's, and the port.
+func replicaName(address net.Addr) string {
+	host, err := os.Hostname()
+	if err != nil {
+		return address.String()
+	}
+	_, port, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return host
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func listen(setting string, address config.Address) (net.Listener, error) {

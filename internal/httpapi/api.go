@@ -41,6 +41,7 @@ type Options struct {
 	Now          func() time.Time    // nil is time.Now
 	Tracer       *telemetry.Tracer   // nil traces nothing
 	LogLevel     *slog.LevelVar      // of Log, which callers on this machine may change; nil is fixed
+	Name         string              // of this replica among others, for those who may see the traffic plan
 
 	Limiter        *ratelimit.Limiter // of requests for prices; nil limits none
 	LimitRecords   bool               // a request counts as its houses, not as one

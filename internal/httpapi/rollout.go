@@ -53,6 +53,7 @@ type RolloutRecord struct {
 
 // Replica says what one replica makes of the plan.
 type Replica struct {
+	Name     string                   `json:"name" doc:"Host and port that it listens on, to tell it from others behind one address."`
 	Answers  string                   `json:"answers" doc:"Version that answers as the primary; not the plan's while that is not ready, or was sent back."`
 	Pinned   bool                     `json:"pinned" doc:"The settings name the version, whatever the plan says."`
 	Running  []RunningModel           `json:"running" nullable:"false" doc:"The models that run."`
@@ -89,7 +90,7 @@ func (a *API) rollout(x *exchange, r *http.Request) error {
 	}
 	answer := Rollout{
 		Plan: wirePlan(s.Plan), History: []RolloutRecord{},
-		Replica: Replica{Answers: s.Answers, Pinned: s.Pinned, Running: []RunningModel{}, Problems: append([]rollout.VersionProblem{}, s.Problems...)},
+		Replica: Replica{Name: a.Name, Answers: s.Answers, Pinned: s.Pinned, Running: []RunningModel{}, Problems: append([]rollout.VersionProblem{}, s.Problems...)},
 	}
 	for _, c := range s.History {
 		answer.History = append(answer.History, RolloutRecord{When: c.When, Who: c.Who, What: c.What, Why: c.Why, From: recordedPlan(c.From), To: recordedPlan(c.To)})

@@ -169,7 +169,7 @@ func OperationsPage(p *Page) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<h1>Operations</h1><p class=\"lead\">Which version answers whom, how the replica that answers you is, and the steps to move a version on or back.</p><noscript>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<h1>Operations</h1><p class=\"lead\">Which version answers whom, how each replica is, and the steps to move a version on or back.</p><noscript>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

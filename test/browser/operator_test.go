@@ -3,7 +3,11 @@ package browser_test
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +19,33 @@ import (
 	"housing/internal/model"
 	"housing/internal/registry"
 )
+
+// TestAnOperatorSeesEveryReplica has two behind one address that answer by
+// turns.
+func TestAnOperatorSeesEveryReplica(t *testing.T) {
+	services := []*service{start(t), start(t)}
+	var turn atomic.Int64
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		to, err := url.Parse(services[turn.Add(1)%2].base)
+		if err != nil {
+			t.Error(err)
+		}
+		r.SetURL(to)
+	}})
+	defer front.Close()
+	ctx := open(t, views[0])
+	run(t, ctx, chromedp.Navigate(front.URL+"/operations"))
+	until(t, ctx, "both replicas", `document.querySelectorAll("[aria-label=Replicas] tbody tr").length === 2`)
+	for _, s := range services {
+		at, err := url.Parse(s.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := text(t, ctx, "[aria-label=Replicas]"); !strings.Contains(said, ":"+at.Port()) {
+			t.Errorf("the replica at %s is not among %q", s.base, said)
+		}
+	}
+}
 
 // TestAnOperatorMovesTraffic starts a candidate, promotes it, and goes back.
 func TestAnOperatorMovesTraffic(t *testing.T) {

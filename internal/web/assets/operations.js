@@ -5,6 +5,11 @@ const refreshEvery = 3000;
 let tag = "";
 let timer;
 
+// replicas are those that have answered of late, by name: behind one address
+// each answer may come from another.
+const replicas = new Map();
+const forgottenAfter = 60_000;
+
 async function show() {
   clearTimeout(timer);
   try {
@@ -19,6 +24,8 @@ async function show() {
       const answer = await call("/v1/rollout");
       tag = answer.headers.get("ETag") ?? "";
       plan = await answer.json();
+      replicas.set(plan.replica.name, { ...plan.replica, seen: Date.now() });
+      for (const [name, { seen }] of replicas) if (Date.now() - seen > forgottenAfter) replicas.delete(name);
       ({ models } = await (await call("/v1/models")).json());
       ({ errors: failed } = await (await call("/v1/errors")).json());
       ({ drift } = await (await call("/v1/model-info?drift=true")).json());
@@ -53,7 +60,7 @@ function replace(parts) {
 function sections({ health, rollout, models, fault, drift, failed }) {
   const parts = [];
   if (fault) parts.push(notice("The traffic plan cannot be shown", fault));
-  if (rollout) parts.push(planCard(rollout, models), replicaCard(rollout.replica));
+  if (rollout) parts.push(planCard(rollout, models), replicasCard());
   parts.push(healthCard(health));
   parts.push(errorsCard(failed));
   if (drift) parts.push(driftCard(drift));
@@ -133,13 +140,15 @@ document.getElementById("confirm-form").addEventListener("submit", async (event)
 
 const state = (status) => element("span", { class: "state " + (status === "healthy" ? "up" : status === "unhealthy" || status === "degraded" ? "down" : status) }, status);
 
-function replicaCard(replica) {
-  const parts = [element("p", {}, "The replica that answered this page answers with ", element("b", {}, replica.answers), "."),
-    table(["Version", "Runs since", "Faults", "State"], replica.running.map((m) => [m.version, day(m.since), number(m.faults), m.sent_back ? "sent back" : "well"]), "Models that run")];
-  if (replica.problems.length) {
-    parts.push(element("h3", {}, "Problems"), table(["Version", "What is wrong"], replica.problems.map((p) => [p.version || "the plan", [p.reason, p.detail].filter(Boolean).join(": ")]), "Problems"));
-  }
-  return card("This replica", ...parts);
+function replicasCard() {
+  const all = [...replicas.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const parts = [element("p", { class: "soft" }, "Those that have answered this page in the last minute; each answer may come from another."),
+    table(["Replica", "Answers with", "Runs", "Since", "Faults", "State", "Heard"], all.flatMap((replica) => replica.running.map((m) => [
+      replica.name, replica.answers + (replica.pinned ? " (pinned)" : ""), m.version, day(m.since), number(m.faults),
+      m.sent_back ? "sent back" : "well", `${Math.round((Date.now() - replica.seen) / 1000)} s ago`])), "Replicas")];
+  const problems = all.flatMap((replica) => replica.problems.map((p) => [replica.name, p.version || "the plan", [p.reason, p.detail].filter(Boolean).join(": ")]));
+  if (problems.length) parts.push(element("h3", {}, "Problems"), table(["Replica", "Version", "What is wrong"], problems, "Problems"));
+  return card("Replicas", ...parts);
 }
 
 function healthCard(health) {
