@@ -42,14 +42,33 @@ func Load(certFile, keyFile string) (*Keeper, error) {
 // between stands between the certificate and the key; PEM holds none.
 const between = "\x00"
 
-// Read returns what the files hold, for [Keeper.Set].
-func (k *Keeper) Read() (string, error) {
+// Read returns what the files hold, for [Keeper.Set]. Where they are replaced
+// while it reads, as the certificate tells, it reads them again, so that a
+// certificate does not come with the key of another.
+func (k *Keeper) Read() (text string, err error) {
+	const tries = 3
+	for range tries {
+		var whole bool
+		if text, whole, err = k.readPair(); whole {
+			break
+		}
+	}
+	return text, err
+}
+
+// readPair reads both files; whole says that the certificate was the same
+// before and after the key.
+func (k *Keeper) readPair() (text string, whole bool, err error) {
 	cert, err := Read(k.certFile)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	key, err := Read(k.keyFile)
-	return cert + between + key, err
+	if err != nil {
+		return "", false, err
+	}
+	again, err := Read(k.certFile)
+	return cert + between + key, err == nil && again == cert, err
 }
 
 // Loaded returns what the files held when they were loaded.
