@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"housing/internal/capacity"
+	"housing/internal/valuer"
 )
 
 type planCommand struct {
@@ -39,10 +40,6 @@ type planCommand struct {
 func (*planCommand) Help() string {
 	return "Says how many replicas a load needs, how long requests will take, and what it costs a month, from what was measured on one machine (docs/capacity.md says how to measure yours).\n\nExample:\n\n    housing plan --rps 1000 --regions 2 --survive-region --p99 50ms"
 }
-
-// inTurns is above how many houses a request waits anew for some of them at a
-// time, so that it is not served in one piece; see internal/valuer.
-const inTurns = 128
 
 // Run prints a plan.
 func (c *planCommand) Run(p *program) error {
@@ -127,15 +124,15 @@ func printFleet(out io.Writer, p capacity.Plan) error {
 	if p.SustainedBounds {
 		notes += "There are more replicas than the load needs at its busiest: this type of machine may not use all of its cores all month.\n"
 	}
-	if d.Houses > inTurns {
-		notes += fmt.Sprintf("Requests of more than %d houses are valued in turns: theirs may take up to twice these times, and shorter ones beside them less.\n", inTurns)
+	if d.Houses > valuer.PricedAtOnce {
+		notes += fmt.Sprintf("Requests of more than %d houses are valued in turns: theirs may take up to twice these times, and shorter ones beside them less.\n", valuer.PricedAtOnce)
 	}
 	notes += "Not counted: transfer of data, CloudFront, NAT gateways, buckets, backups.\n"
 	_, err := io.WriteString(out, "\n"+notes)
 	return err
 }
 
-// number returns a number with three digits, or whole.
+// digits returns a number with three digits, or whole.
 func digits(v float64) string {
 	if math.Abs(v) >= 100 || v == math.Trunc(v) {
 		return fmt.Sprintf("%.0f", v)

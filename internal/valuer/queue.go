@@ -10,10 +10,10 @@ import (
 	"housing/internal/house"
 )
 
-// longestWait is how long a call may have to wait for a worker: one that would
-// wait longer is refused at once, while the client can still ask another
-// replica. However slow the model and large the requests, what is let in is
-// then answered within a tenth of a second.
+// longestWait is how long a call may have to wait for a worker, by the work
+// that is ahead of it: one that would wait longer is refused at once, while the
+// client can still ask another replica. It bounds no other wait, as that for a
+// processor; docs/performance.md has what was measured.
 const longestWait = 50 * time.Millisecond
 
 // mayWait is how many calls may wait for each worker however long that takes:
@@ -88,8 +88,8 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 }
 
 // acquire takes a worker, and waits for one where the queue has room and the
-// work ahead is little, or the call has begun. Workers come in the order in which they
-// are asked for.
+// work ahead is little, or the call has begun. Workers come in the order in
+// which they are asked for.
 func (v *Valuer) acquire(ctx context.Context, begun bool, ahead int64) error {
 	select {
 	case v.workers <- struct{}{}:

@@ -284,10 +284,10 @@ var keySlices = sync.Pool{New: func() any { return new([]cache.Key) }}
 
 const keptKeys = 2000
 
-// pricedAtOnce is how many houses are priced before a worker is offered to
+// PricedAtOnce is how many houses are priced before a worker is offered to
 // another call, so that one house does not wait for a thousand: about a
 // millisecond's work.
-const pricedAtOnce = 128
+const PricedAtOnce = 128
 
 // work values the houses on a worker, some at a time.
 func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
@@ -295,7 +295,7 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	defer span.End()
 	start := time.Now()
 	dst = slices.Grow(dst[:0], len(houses))
-	err := v.inTurns(ctx, houses, pricedAtOnce, &v.pricing, func(some []house.House) error {
+	err := v.inTurns(ctx, houses, PricedAtOnce, &v.pricing, func(some []house.House) error {
 		from := len(dst)
 		prices, err := v.price(r, role, dst[from:], some)
 		dst = append(dst[:from], prices...)
