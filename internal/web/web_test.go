@@ -66,7 +66,7 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		values, err := url.ParseQuery(query)
 		if err != nil {
-			t.Skip()
+			t.Skip("no form: ", err)
 		}
 		var invalid *house.InvalidError
 		if _, err := decoder().Records(nil, Body(values)); err != nil && !errors.As(err, &invalid) {
