@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,21 +17,20 @@ import (
 	"housing/internal/bundle"
 	"housing/internal/house"
 	"housing/internal/httpapi"
+	"housing/test/docrun"
 )
 
 // TestAServiceComparesWhatItIsAsked asks it for what docs/drift.md has, before
 // and after requests, and waits for the metrics.
 func TestAServiceComparesWhatItIsAsked(t *testing.T) {
 	t.Parallel()
-	commands, _ := commandsOf(t, "drift.md")
+	document := docrun.Open(t, "../../docs/drift.md", nil, "curl")
 	s := startService(t, map[string]string{"RATE_LIMIT": "off"})
 	about := func() *httpapi.Drift {
 		t.Helper()
-		shell := exec.Command("sh", "-e")
-		shell.Stdin = strings.NewReader(strings.ReplaceAll(commands, "http://127.0.0.1:8000", s.base))
-		out, err := shell.Output()
+		out := document.Run("the figures", "http://127.0.0.1:8000", s.base)
 		var info httpapi.ModelInfo
-		if err = errors.Join(err, json.Unmarshal(out, &info)); err != nil || info.Drift == nil {
+		if err := json.Unmarshal([]byte(out), &info); err != nil || info.Drift == nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		return info.Drift

@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +16,7 @@ import (
 	"housing/internal/journal"
 	"housing/internal/store"
 	"housing/internal/store/storetest"
+	"housing/test/docrun"
 )
 
 // priced asks for the prices of two houses, under a name if there is one.
@@ -179,49 +177,18 @@ func TestARetryOnAnotherReplicaIsKeptOnce(t *testing.T) {
 	}
 }
 
-// commandsOf returns the commands of a document that a test runs, and what
-// stands after them. Where they cannot be run here the test is skipped, or
-// fails where CI=true.
-func commandsOf(t *testing.T, document string) (commands, rest string) {
-	t.Helper()
-	for _, program := range []string{"curl", "sh"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
-	text, err := os.ReadFile("../../docs/" + document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "<!-- commands: a test runs them -->\n```sh\n")
-	commands, rest, ended := strings.Cut(after, "```\n")
-	if !found || !ended {
-		t.Fatalf("docs/%s has no commands", document)
-	}
-	return commands, rest
-}
-
 // TestTheCommandsOfTheOutcomes are run as docs/outcomes.md has them.
 func TestTheCommandsOfTheOutcomes(t *testing.T) {
 	t.Parallel()
-	commands, rest := commandsOf(t, "outcomes.md")
-	_, rest, _ = strings.Cut(rest, "```json\n")
-	want, _, _ := strings.Cut(rest, "```\n")
+	document := docrun.Open(t, "../../docs/outcomes.md", nil, "curl", "sed")
 	server := storetest.NewPostgres(t)
 	s := startService(t, map[string]string{"DATABASE_URL": server.URL})
 	s.settled()
-	shell := exec.Command("sh", "-e")
 	// The document's answer is of a prediction that is there by now.
-	before, after, _ := strings.Cut(commands, "curl -s http://127.0.0.1:8000/v1/outcomes")
-	shell.Stdin = strings.NewReader(strings.ReplaceAll(before+"sleep 3\ncurl -s http://127.0.0.1:8000/v1/outcomes"+after, "http://127.0.0.1:8000", s.base))
-	var stderr bytes.Buffer
-	shell.Stderr = &stderr
-	out, err := shell.Output()
-	if err != nil || string(out) != want {
-		t.Errorf("%v: %s%s, want %s", err, out, &stderr, want)
+	const ask = "curl -s http://127.0.0.1:8000/v1/outcomes"
+	out := document.Run("an outcome", ask, "sleep 3\n"+ask, "http://127.0.0.1:8000", s.base)
+	if want := document.Prints("an outcome"); out != want {
+		t.Errorf("printed is %s, want %s", out, want)
 	}
 	version := s.health().ModelVersion
 	if n := s.metric(`outcome_absolute_percentage_error_count{version="` + version + `"}`); n != "1" {

@@ -70,6 +70,13 @@ func (d *Document) block(name string) (commands, prints string) {
 	return commands, prints
 }
 
+// Prints returns what the document has the commands of a name print.
+func (d *Document) Prints(name string) string {
+	d.Helper()
+	_, prints := d.block(name)
+	return prints
+}
+
 // Among returns a text and what stands for it where the commands of a name
 // have it, and nothing where they do not.
 func (d *Document) Among(name, text, in string) []string {
