@@ -8,77 +8,29 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"housing/deploy/proxytest"
 	"housing/internal/certificate/certificatetest"
 )
 
 // patience is how long a machine with much else to do may take.
 const patience = time.Minute
 
-// replica is a service that notes what it is asked, but for its health.
-type replica struct {
-	*httptest.Server
-	ill      atomic.Bool // what it says of its health
-	mu       sync.Mutex
-	requests []*http.Request
-	bodies   []string
-}
-
-func startReplica(t *testing.T, handler http.HandlerFunc) *replica {
-	t.Helper()
-	r := new(replica)
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if request.URL.Path == "/health" {
-			if r.ill.Load() {
-				w.WriteHeader(http.StatusServiceUnavailable)
-			}
-			return
-		}
-		body, _ := io.ReadAll(request.Body)
-		r.mu.Lock()
-		r.requests, r.bodies = append(r.requests, request), append(r.bodies, string(body))
-		r.mu.Unlock()
-		handler(w, request)
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *replica) address() string { return r.Listener.Addr().String() }
-
-func (r *replica) asked() []*http.Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.requests)
-}
-
-func says(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
-}
-
-// hangUp ends the connection without an answer.
-func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-
 // proxy is a HAProxy that runs.
 type proxy struct {
-	base   string
-	client *http.Client
-	mu     sync.Mutex
-	log    bytes.Buffer
+	proxytest.Proxy
+	mu  sync.Mutex
+	log bytes.Buffer
 }
 
 // Write takes what HAProxy writes.
@@ -155,14 +107,14 @@ func start(t *testing.T, replicas []string, edits ...string) *proxy {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(text)
-	p := &proxy{base: "https://" + address, client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: nameOf(t, pair.Cert)}}}}
+	p := &proxy{Proxy: proxytest.Proxy{Base: "https://" + address, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: nameOf(t, pair.Cert)}}}}}
 	command := exec.Command(program, "-db", "-f", file)
 	command.Stdout, command.Stderr = p, p
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.client.CloseIdleConnections()
+		p.Client.CloseIdleConnections()
 		_ = command.Process.Signal(syscall.SIGTERM) // it may have ended
 		_ = command.Wait()                          // it was told to
 	})
@@ -195,97 +147,59 @@ func (p *proxy) until(t *testing.T, what string, reached func() bool) {
 	}
 }
 
-// ask sends a request, and returns the answer, read.
-func (p *proxy) ask(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, p.base+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Add(headers[i], headers[i+1])
-	}
-	answer, err := p.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(text)
-}
-
 func TestAPredictionIsAskedOfAnotherReplica(t *testing.T) {
-	bad, good := startReplica(t, hangUp), startReplica(t, says("good"))
-	p := start(t, []string{bad.address(), good.address(), "127.0.0.1:1"})
+	bad, good := proxytest.Start(t, proxytest.HangUp), proxytest.Start(t, proxytest.Says("good"))
+	p := start(t, []string{bad.Address(), good.Address(), "127.0.0.1:1"})
 	paths := []string{"/v1/predict", "/v1/predict-minimal", "/v1/valuations", "/v1/outcomes", "/v2/models/housing/infer", "/invocations"}
 	for i := range 4 * len(paths) {
-		if answer, text := p.ask(t, "POST", paths[i%len(paths)], fmt.Sprintf(`{"records": [%d]}`, i)); answer.StatusCode != 200 || text != "good" {
+		if answer, text := p.Ask(t, "POST", paths[i%len(paths)], fmt.Sprintf(`{"records": [%d]}`, i)); answer.StatusCode != 200 || text != "good" {
 			t.Fatalf("%d: %s", answer.StatusCode, text)
 		}
 	}
-	if len(bad.asked()) == 0 || len(good.asked()) != 4*len(paths) {
-		t.Errorf("the bad one was asked %d times, the good one %d times", len(bad.asked()), len(good.asked()))
+	if len(good.Asked()) != 4*len(paths) {
+		t.Errorf("the good one was asked %d times", len(good.Asked()))
 	}
-	for i, request := range bad.asked() {
-		again := slices.Index(good.bodies, bad.bodies[i])
-		if again < 0 || good.requests[again].Header.Get("X-Request-ID") != request.Header.Get("X-Request-ID") || request.Header.Get("X-Request-ID") == "" {
-			t.Errorf("request %s of body %s is not the same again", request.Header.Get("X-Request-ID"), bad.bodies[i])
-		}
-	}
+	proxytest.CheckAskedAgain(t, bad, good)
 }
 
 func TestAPlanIsPutOnce(t *testing.T) {
-	bad := []*replica{startReplica(t, hangUp), startReplica(t, hangUp)}
-	p := start(t, []string{bad[0].address(), bad[1].address()})
-	answer, text := p.ask(t, "PUT", "/v1/rollout", "{}")
-	if tries := len(bad[0].asked()) + len(bad[1].asked()); answer.StatusCode != 502 || tries != 1 {
+	bad := []*proxytest.Replica{proxytest.Start(t, proxytest.HangUp), proxytest.Start(t, proxytest.HangUp)}
+	p := start(t, []string{bad[0].Address(), bad[1].Address()})
+	answer, text := p.Ask(t, "PUT", "/v1/rollout", "{}")
+	if tries := len(bad[0].Asked()) + len(bad[1].Asked()); answer.StatusCode != 502 || tries != 1 {
 		t.Errorf("%d after %d tries: %s", answer.StatusCode, tries, text)
 	}
 }
 
 func TestABusyReplicaAnswersForAll(t *testing.T) {
-	busy := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "7")
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-	}
-	all := []*replica{startReplica(t, busy), startReplica(t, busy)}
-	p := start(t, []string{all[0].address(), all[1].address()})
-	for range 10 {
-		if answer, text := p.ask(t, "POST", "/v1/predict", "{}"); answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "7" || text != "busy\n" {
-			t.Errorf("%d %v: %s", answer.StatusCode, answer.Header, text)
-		}
-	}
-	if tries := len(all[0].asked()) + len(all[1].asked()); tries != 10 {
-		t.Errorf("10 requests were tried %d times", tries)
-	}
+	all := []*proxytest.Replica{proxytest.Start(t, proxytest.Busy), proxytest.Start(t, proxytest.Busy)}
+	p := start(t, []string{all[0].Address(), all[1].Address()})
+	p.CheckBusy(t, all...)
 }
 
 // TestAnIllReplicaIsNotAsked is what nginx cannot: it learns of a replica from
 // the requests that it sends there.
 func TestAnIllReplicaIsNotAsked(t *testing.T) {
-	ill, well := startReplica(t, says("ill")), startReplica(t, says("well"))
-	ill.ill.Store(true)
-	p := start(t, []string{ill.address(), well.address()})
+	ill, well := proxytest.Start(t, proxytest.Says("ill")), proxytest.Start(t, proxytest.Says("well"))
+	ill.Ill.Store(true)
+	p := start(t, []string{ill.Address(), well.Address()})
 	p.until(t, "the ill one is down", func() bool { return strings.Contains(p.logged(), "replicas/api1 is DOWN") })
-	before := len(ill.asked())
+	before := len(ill.Asked())
 	for range 20 {
-		if _, text := p.ask(t, "POST", "/v1/predict", "{}"); text != "well" {
+		if _, text := p.Ask(t, "POST", "/v1/predict", "{}"); text != "well" {
 			t.Errorf("answered by %s", text)
 		}
 	}
-	if after := len(ill.asked()); after != before {
+	if after := len(ill.Asked()); after != before {
 		t.Errorf("the ill one was asked %d times", after-before)
 	}
-	ill.ill.Store(false)
-	p.until(t, "it is asked again", func() bool { _, text := p.ask(t, "POST", "/v1/predict", "{}"); return text == "ill" })
+	ill.Ill.Store(false)
+	p.until(t, "it is asked again", func() bool { _, text := p.Ask(t, "POST", "/v1/predict", "{}"); return text == "ill" })
 }
 
 func TestRequestIDsAndAddresses(t *testing.T) {
-	r := startReplica(t, says(""))
-	p := start(t, []string{r.address()})
+	r := proxytest.Start(t, proxytest.Says(""))
+	p := start(t, []string{r.Address()})
 	for i, c := range []struct{ id, forwarded, wants string }{
 		{"", "", ""},
 		{"order-7.a_b", "203.0.113.9", "order-7.a_b"},
@@ -299,8 +213,8 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 		if c.forwarded != "" {
 			headers = append(headers, "X-Forwarded-For", c.forwarded)
 		}
-		answer, _ := p.ask(t, "POST", "/v1/predict", "{}", headers...)
-		h := r.asked()[i].Header
+		answer, _ := p.Ask(t, "POST", "/v1/predict", "{}", headers...)
+		h := r.Asked()[i].Header
 		id, forwarded := h.Get("X-Request-ID"), h.Values("X-Forwarded-For")
 		if c.wants != "" && id != c.wants || c.wants == "" && (len(id) != 36 || id == c.id) || answer.Header.Get("X-Request-ID") != id {
 			t.Errorf("%q became %q, and is answered as %q", c.id, id, answer.Header.Get("X-Request-ID"))
@@ -313,11 +227,11 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 }
 
 func TestWhatHAProxySaysItself(t *testing.T) {
-	r := startReplica(t, says(""))
-	p := start(t, []string{r.address()})
+	r := proxytest.Start(t, proxytest.Says(""))
+	p := start(t, []string{r.Address()})
 	dead := start(t, []string{"127.0.0.1:1"})
-	flooded := start(t, []string{r.address()}, "sc0_http_req_rate gt 1000", "sc0_http_req_rate gt 0")
-	before := len(r.asked())
+	flooded := start(t, []string{r.Address()}, "sc0_http_req_rate gt 1000", "sc0_http_req_rate gt 0")
+	before := len(r.Asked())
 	for _, c := range []struct {
 		proxy              *proxy
 		method, path, body string
@@ -330,26 +244,17 @@ func TestWhatHAProxySaysItself(t *testing.T) {
 		{dead, "POST", "/v1/predict", "{}", 503},
 		{flooded, "GET", "/v1/model-info", "", 429},
 	} {
-		answer, text := c.proxy.ask(t, c.method, c.path, c.body)
-		var problem struct {
-			Title, Detail string
-			Status        int
-		}
-		err := json.Unmarshal([]byte(text), &problem)
-		if err != nil || answer.StatusCode != c.status || problem.Status != c.status || problem.Title == "" || problem.Detail == "" ||
-			answer.Header.Get("Content-Type") != "application/problem+json" || answer.Header.Get("X-Request-ID") == "" || (c.status == 503 || c.status == 429) != (answer.Header.Get("Retry-After") != "") {
-			t.Errorf("%s %s: %d %v: %s", c.method, c.path, answer.StatusCode, answer.Header, text)
-		}
+		c.proxy.CheckProblem(t, c.status, c.method, c.path, c.body)
 	}
-	if after := len(r.asked()); after != before {
+	if after := len(r.Asked()); after != before {
 		t.Errorf("the replica was asked %d times", after-before)
 	}
 }
 
 func TestTheLogNamesNoClientAndNoHealthCheck(t *testing.T) {
-	p := start(t, []string{startReplica(t, says("")).address()})
-	p.ask(t, "GET", "/health", "")
-	p.ask(t, "POST", "/v1/predict?model_version=secret-query", `{"secret": "body"}`, "Authorization", "Bearer secret-token", "X-Forwarded-For", "203.0.113.9", "X-Request-ID", "known")
+	p := start(t, []string{proxytest.Start(t, proxytest.Says("")).Address()})
+	p.Ask(t, "GET", "/health", "")
+	p.Ask(t, "POST", "/v1/predict?model_version=secret-query", `{"secret": "body"}`, "Authorization", "Bearer secret-token", "X-Forwarded-For", "203.0.113.9", "X-Request-ID", "known")
 	p.until(t, "the line is there", func() bool { return strings.Contains(p.logged(), `"known"`) })
 	var event struct {
 		RequestID string `json:"request_id"`
@@ -371,14 +276,14 @@ func TestTheLogNamesNoClientAndNoHealthCheck(t *testing.T) {
 }
 
 func TestTLSIsNewestAlone(t *testing.T) {
-	p := start(t, []string{startReplica(t, says("through")).address()})
-	answer, text := p.ask(t, "GET", "/v1/model-info", "")
+	p := start(t, []string{proxytest.Start(t, proxytest.Says("through")).Address()})
+	answer, text := p.Ask(t, "GET", "/v1/model-info", "")
 	if text != "through" || answer.TLS.Version != tls.VersionTLS13 {
 		t.Errorf("%s by TLS %x", text, answer.TLS.Version)
 	}
-	old := p.client.Transport.(*http.Transport).Clone()
+	old := p.Client.Transport.(*http.Transport).Clone()
 	old.TLSClientConfig.MaxVersion = tls.VersionTLS12
-	if _, err := (&http.Client{Transport: old}).Get(p.base + "/v1/model-info"); err == nil || !strings.Contains(err.Error(), "protocol version") {
+	if _, err := (&http.Client{Transport: old}).Get(p.Base + "/v1/model-info"); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.2: %v", err)
 	}
 }

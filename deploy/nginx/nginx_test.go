@@ -6,142 +6,58 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"housing/deploy/nginx/nginxtest"
+	"housing/deploy/proxytest"
 )
 
-// replica is a service behind nginx that notes what it is asked.
-type replica struct {
-	*httptest.Server
-	mu          sync.Mutex
-	requests    []*http.Request
-	bodies      []string
-	connections int
-}
-
-// startReplica starts a replica that answers by a handler, or its name to
-// everything.
-func startReplica(t *testing.T, name string, handler http.HandlerFunc) *replica {
-	t.Helper()
-	r := new(replica)
-	if handler == nil {
-		handler = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }
-	}
-	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		body, _ := io.ReadAll(request.Body)
-		r.mu.Lock()
-		r.requests, r.bodies = append(r.requests, request), append(r.bodies, string(body))
-		r.mu.Unlock()
-		handler(w, request)
-	}))
-	r.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			r.mu.Lock()
-			r.connections++
-			r.mu.Unlock()
-		}
-	}
-	r.Start()
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *replica) address() string { return r.Listener.Addr().String() }
-
-func (r *replica) asked() []*http.Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.requests)
-}
-
-// hangUp ends the connection without an answer.
-func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-
-// ask sends a request with a body and headers, and returns the answer, read.
-func ask(t *testing.T, s *nginxtest.Server, method, path, body string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, "http://"+s.Address+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Add(headers[i], headers[i+1])
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(text)
+// at returns the proxy that nginx is.
+func at(s *nginxtest.Server) proxytest.Proxy {
+	return proxytest.Proxy{Base: "http://" + s.Address, Client: http.DefaultClient}
 }
 
 func TestAPredictionIsAskedOfAnotherReplica(t *testing.T) {
 	for _, path := range []string{"/v1/predict", "/v1/predict-minimal", "/v1/valuations", "/v1/outcomes", "/v2/models/housing/infer", "/invocations"} {
 		t.Run(path, func(t *testing.T) {
-			bad, good := startReplica(t, "", hangUp), startReplica(t, "good", nil)
-			s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{bad.address(), good.address(), "127.0.0.1:1"}})
+			bad, good := proxytest.Start(t, proxytest.HangUp), proxytest.Start(t, proxytest.Says("good"))
+			s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{bad.Address(), good.Address(), "127.0.0.1:1"}})
 			const n = 6
 			for i := range n {
-				if answer, text := ask(t, s, "POST", path, fmt.Sprintf(`{"records": [%d]}`, i)); answer.StatusCode != 200 || text != "good" {
+				if answer, text := at(s).Ask(t, "POST", path, fmt.Sprintf(`{"records": [%d]}`, i)); answer.StatusCode != 200 || text != "good" {
 					t.Fatalf("%d: %s", answer.StatusCode, text)
 				}
 			}
-			if len(bad.asked()) == 0 || len(good.asked()) != n {
-				t.Errorf("the bad one was asked %d times, the good one %d times", len(bad.asked()), len(good.asked()))
+			if len(good.Asked()) != n {
+				t.Errorf("the good one was asked %d times", len(good.Asked()))
 			}
-			for i, request := range bad.asked() {
-				again := slices.Index(good.bodies, bad.bodies[i])
-				if again < 0 || good.requests[again].Header.Get("X-Request-ID") != request.Header.Get("X-Request-ID") || request.Header.Get("X-Request-ID") == "" {
-					t.Errorf("request %s of body %s is not the same again", request.Header.Get("X-Request-ID"), bad.bodies[i])
-				}
-			}
+			proxytest.CheckAskedAgain(t, bad, good)
 		})
 	}
 }
 
 func TestAPlanIsPutOnce(t *testing.T) {
-	bad := []*replica{startReplica(t, "", hangUp), startReplica(t, "", hangUp)}
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{bad[0].address(), bad[1].address()}})
-	answer, text := ask(t, s, "PUT", "/v1/rollout", "{}")
-	if tries := len(bad[0].asked()) + len(bad[1].asked()); answer.StatusCode != 503 || tries != 1 {
+	bad := []*proxytest.Replica{proxytest.Start(t, proxytest.HangUp), proxytest.Start(t, proxytest.HangUp)}
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{bad[0].Address(), bad[1].Address()}})
+	answer, text := at(s).Ask(t, "PUT", "/v1/rollout", "{}")
+	if tries := len(bad[0].Asked()) + len(bad[1].Asked()); answer.StatusCode != 503 || tries != 1 {
 		t.Errorf("%d after %d tries: %s", answer.StatusCode, tries, text)
 	}
 }
 
 func TestABusyReplicaAnswersForAll(t *testing.T) {
-	busy := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "7")
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-	}
-	all := []*replica{startReplica(t, "", busy), startReplica(t, "", busy)}
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{all[0].address(), all[1].address()}})
-	for range 10 {
-		if answer, text := ask(t, s, "POST", "/v1/predict", "{}"); answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "7" || text != "busy\n" {
-			t.Errorf("%d %v: %s", answer.StatusCode, answer.Header, text)
-		}
-	}
-	if tries := len(all[0].asked()) + len(all[1].asked()); tries != 10 {
-		t.Errorf("10 requests were tried %d times", tries)
-	}
+	all := []*proxytest.Replica{proxytest.Start(t, proxytest.Busy), proxytest.Start(t, proxytest.Busy)}
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{all[0].Address(), all[1].Address()}})
+	at(s).CheckBusy(t, all...)
 }
 
 func TestRequestIDsAndAddresses(t *testing.T) {
-	r := startReplica(t, "", nil)
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}})
+	r := proxytest.Start(t, proxytest.Says(""))
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}})
 	for i, c := range []struct {
 		id, forwarded          string
 		wantsID, wantForwarded string
@@ -158,8 +74,8 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 		if c.forwarded != "" {
 			headers = append(headers, "X-Forwarded-For", c.forwarded)
 		}
-		ask(t, s, "POST", "/v1/predict", "{}", headers...)
-		h := r.asked()[i].Header
+		at(s).Ask(t, "POST", "/v1/predict", "{}", headers...)
+		h := r.Asked()[i].Header
 		id := h.Get("X-Request-ID")
 		if c.wantsID != "" && id != c.wantsID || c.wantsID == "" && (len(id) != 32 || id == c.id) {
 			t.Errorf("%q became %q", c.id, id)
@@ -171,14 +87,14 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 }
 
 func TestWhatNginxSaysItself(t *testing.T) {
-	r := startReplica(t, "", nil)
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}})
+	r := proxytest.Start(t, proxytest.Says(""))
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}})
 	dead := nginxtest.Start(t, nginxtest.Options{Replicas: []string{"127.0.0.1:1"}})
-	flooded := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}, Edits: []string{"rate=1000r/s", "rate=1r/m", "burst=500", "burst=1"}})
+	flooded := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}, Edits: []string{"rate=1000r/s", "rate=1r/m", "burst=500", "burst=1"}})
 	for range 2 {
-		ask(t, flooded, "GET", "/v1/model-info", "")
+		at(flooded).Ask(t, "GET", "/v1/model-info", "")
 	}
-	before := len(r.asked())
+	before := len(r.Asked())
 	for _, c := range []struct {
 		server             *nginxtest.Server
 		method, path, body string
@@ -193,43 +109,32 @@ func TestWhatNginxSaysItself(t *testing.T) {
 		{dead, "POST", "/v1/predict", "{}", 503},
 		{flooded, "GET", "/v1/model-info", "", 429},
 	} {
-		answer, text := ask(t, c.server, c.method, c.path, c.body)
-		var problem struct {
-			Title, Detail string
-			Status        int
-		}
-		err := json.Unmarshal([]byte(text), &problem)
-		if err != nil || answer.StatusCode != c.status || problem.Status != c.status || problem.Title == "" || problem.Detail == "" ||
-			answer.Header.Get("Content-Type") != "application/problem+json" || answer.Header.Get("X-Request-ID") == "" || (c.status == 503 || c.status == 429) != (answer.Header.Get("Retry-After") != "") {
-			t.Errorf("%s %.20s: %d %v: %s", c.method, c.path, answer.StatusCode, answer.Header, text)
-		}
+		at(c.server).CheckProblem(t, c.status, c.method, c.path, c.body)
 	}
-	if answer, text := ask(t, s, "GET", "/health", "", "X-Long", strings.Repeat("a", 9000)); answer.StatusCode != 431 || !strings.Contains(text, `"status":431`) {
+	if answer, text := at(s).Ask(t, "GET", "/health", "", "X-Long", strings.Repeat("a", 9000)); answer.StatusCode != 431 || !strings.Contains(text, `"status":431`) {
 		t.Errorf("a long header: %d: %s", answer.StatusCode, text)
 	}
-	if after := len(r.asked()); after != before {
+	if after := len(r.Asked()); after != before {
 		t.Errorf("the replica was asked %d times", after-before)
 	}
 }
 
 func TestConnectionsToReplicasAreKept(t *testing.T) {
-	r := startReplica(t, "", nil)
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}, Edits: []string{"worker_processes auto", "worker_processes 1"}})
+	r := proxytest.Start(t, proxytest.Says(""))
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}, Edits: []string{"worker_processes auto", "worker_processes 1"}})
 	for range 50 {
-		ask(t, s, "POST", "/v1/predict", "{}")
+		at(s).Ask(t, "POST", "/v1/predict", "{}")
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.connections > 2 {
-		t.Errorf("50 requests took %d connections", r.connections)
+	if n := r.Connections(); n > 2 {
+		t.Errorf("50 requests took %d connections", n)
 	}
 }
 
 func TestTheLogNamesNoClientAndNoHealthCheck(t *testing.T) {
-	r := startReplica(t, "", nil)
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}})
-	ask(t, s, "GET", "/health", "")
-	ask(t, s, "POST", "/v1/predict?model_version=secret-query", `{"secret": "body"}`, "Authorization", "Bearer secret-token", "X-Forwarded-For", "203.0.113.9", "X-Request-ID", "known")
+	r := proxytest.Start(t, proxytest.Says(""))
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}})
+	at(s).Ask(t, "GET", "/health", "")
+	at(s).Ask(t, "POST", "/v1/predict?model_version=secret-query", `{"secret": "body"}`, "Authorization", "Bearer secret-token", "X-Forwarded-For", "203.0.113.9", "X-Request-ID", "known")
 	for end := time.Now().Add(time.Minute); !strings.Contains(s.Log(), "known"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no line in %s", s.Log())
@@ -253,8 +158,8 @@ func TestTheLogNamesNoClientAndNoHealthCheck(t *testing.T) {
 }
 
 func TestTLSIsNewestAlone(t *testing.T) {
-	r := startReplica(t, "through", nil)
-	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.address()}, TLS: true})
+	r := proxytest.Start(t, proxytest.Says("through"))
+	s := nginxtest.Start(t, nginxtest.Options{Replicas: []string{r.Address()}, TLS: true})
 	text, err := os.ReadFile(s.Certificate)
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +174,7 @@ func TestTLSIsNewestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != 200 || answer.TLS.Version != tls.VersionTLS13 || answer.ProtoMajor != 2 || r.asked()[0].Header.Get("X-Forwarded-Proto") != "https" {
+	if answer.StatusCode != 200 || answer.TLS.Version != tls.VersionTLS13 || answer.ProtoMajor != 2 || r.Asked()[0].Header.Get("X-Forwarded-Proto") != "https" {
 		t.Errorf("%d by %s over %s", answer.StatusCode, answer.Proto, tls.VersionName(answer.TLS.Version))
 	}
 	if answer, err := client(tls.VersionTLS12).Get("https://" + s.Address + "/health"); err == nil {
