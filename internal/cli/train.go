@@ -399,7 +399,7 @@ func printAccuracy(p *program, accuracy []model.Accuracy, coverage []model.Cover
 	if err := w.Flush(); err != nil || len(coverage) == 0 {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "\nintervals of %.0f %%, about prices of sales not learned from:\n", 100*coverage[0].Level)
+	fmt.Fprintf(p.stdout, "\nintervals of %.0f %%, and how many of the sales are within them:\n", 100*coverage[0].Level)
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "fields known\tn\twithin\twidth\twithin, by quarter of the price")
 	for _, c := range coverage {
