@@ -10,7 +10,7 @@ import (
 // same callers who come first.
 func (p Plan) Start(candidate string, mode Mode, percent Percent, salt string) (Plan, error) {
 	if p.Primary == "" {
-		return p, errors.New("there is no primary yet: set one first")
+		return p, errors.New("there is no primary yet: set one first, by housing rollout set --primary VERSION")
 	}
 	if p.Candidate != "" && p.Candidate != candidate {
 		return p, fmt.Errorf("candidate %s is under way: promote it or roll it back first", p.Candidate)
