@@ -26,6 +26,7 @@ Environment variables:
   GOLDEN             file of golden houses (deploy/kubernetes/golden.json)
   HOUSING_TOKEN      bearer token with the scope predict, where the service asks for one
   READY_SECONDS      how long the new pods may take to be ready (600)
+  MAX_RESTARTS       how often the new pods together may be started again before (4)
   WATCH_SECONDS      how long the new version is watched with traffic (300)
   MAX_ERROR_PERCENT  requests for prices that may be answered 5xx (1)
   MAX_P95_MS         95th percentile of the time of requests for prices (500)
@@ -50,7 +51,7 @@ esac
 if [[ $ENVIRONMENT == production ]]; then NAMESPACE=${NAMESPACE:-housing}; else NAMESPACE=${NAMESPACE:-housing-$ENVIRONMENT}; fi
 HERE=$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")
 GOLDEN=${GOLDEN:-$HERE/../kubernetes/golden.json}
-READY_SECONDS=${READY_SECONDS:-600} WATCH_SECONDS=${WATCH_SECONDS:-300}
+READY_SECONDS=${READY_SECONDS:-600} MAX_RESTARTS=${MAX_RESTARTS:-4} WATCH_SECONDS=${WATCH_SECONDS:-300}
 MAX_ERROR_PERCENT=${MAX_ERROR_PERCENT:-1} MAX_P95_MS=${MAX_P95_MS:-500} MAX_MEDIAN_CHANGE=${MAX_MEDIAN_CHANGE:-15}
 LOCK=housing-api-deploy LOCK_SECONDS=60 ME=$(hostname)-$$-$RANDOM
 TMP=$(mktemp -d)
@@ -174,9 +175,24 @@ ask() { # POD PORT PATH [BODYFILE]
 # ---------------------------------------------------------------- steps
 
 # Waits for the pods of a color; in the background, so that a signal is heard.
+# Pods that start again and again, as with a version that the registry does not
+# have, are not waited for to the end.
 ready() { # COLOR
+  local waiting first restarts
+  first=$(again restarts_of "$1") || return 1
   kubectl --namespace "$NAMESPACE" rollout status "deployment/housing-api-$1" --timeout="${READY_SECONDS}s" >&2 &
-  wait $!
+  waiting=$!
+  while kill -0 "$waiting" 2>/dev/null; do
+    sleep 2 &
+    wait $!
+    restarts=$(restarts_of "$1" 2>/dev/null) || continue
+    if ((restarts - first >= MAX_RESTARTS)); then
+      say "$1: its pods were started again $((restarts - first)) times"
+      kill "$waiting" 2>/dev/null || true
+      break
+    fi
+  done
+  wait "$waiting"
 }
 
 prepare() { # COLOR REPLICAS
@@ -185,23 +201,31 @@ prepare() { # COLOR REPLICAS
   again kc set env "deployment/housing-api-$color" --containers=api "DEFAULT_MODEL_VERSION=$VERSION" >/dev/null
   again kc scale "deployment/housing-api-$color" --replicas="$count" >/dev/null
   if ! ready "$color"; then
-    say "$color is not ready within $READY_SECONDS s; its pods and their last words:"
+    say "$color did not become ready; its pods and their last words:"
     kc get pods -l "app.kubernetes.io/name=housing-api,color=$color" >&2 || true
     kc logs -l "app.kubernetes.io/name=housing-api,color=$color" --tail=3 --prefix >&2 || true
     return 1
   fi
 }
 
-# Every pod is healthy, has the version, and prices golden houses rightly.
-check() { # COLOR REFERENCECOLOR
-  local color=$1 reference=$2 pod found=0 health
+# Asks the color that has the traffic for the present prices of golden houses.
+# Fails only where it does not let this script ask, as the other will not either.
+present() { # COLOR
+  local pod
   jq '{records: [.[].house]}' "$GOLDEN" >"$TMP/request"
-  pod=$(pods "$reference" | head -n 1)
-  rm -f "$TMP/present"
-  if [[ -z $pod ]] || ! ask "$pod" 8000 /v1/predict "$TMP/request" >"$TMP/present"; then
-    rm -f "$TMP/present"
-    say "$reference does not price golden houses at present: there is nothing to compare with"
+  pod=$(pods "$1" | head -n 1)
+  if [[ -n $pod ]] && ask "$pod" 8000 /v1/predict "$TMP/request" >"$TMP/present"; then return 0; fi
+  if [[ -n $pod ]] && jq -e '.status == 401 or .status == 403' "$TMP/present" >/dev/null 2>&1; then
+    say "HOUSING_TOKEN is not accepted: $(jq -r .detail "$TMP/present")"
+    return 1
   fi
+  rm -f "$TMP/present"
+  say "$1 does not price golden houses at present: there is nothing to compare with"
+}
+
+# Every pod is healthy, has the version, and prices golden houses rightly.
+check() { # COLOR
+  local color=$1 pod found=0 health
   while read -r pod; do
     found=$((found + 1))
     health=$(ask "$pod" 8000 /health) || { say "$pod is not healthy: $health"; return 1; }
@@ -374,8 +398,9 @@ deploy() { # ACTIVE TARGET STATE
   [[ $state != watching ]] || fail "$(version_of "$color") has the traffic and was not watched to the end: first run '$0 $(pinned "$color") $ENVIRONMENT' or '$0 --rollback $ENVIRONMENT'"
   count=$(replicas "$color")
   ((count >= 3)) || count=3
+  present "$color" || fail "nothing has changed"
   note housing.deploy-state=preparing
-  if ! prepare "$target" "$count" || ! check "$target" "$color"; then
+  if ! prepare "$target" "$count" || ! check "$target"; then
     note housing.deploy-state=failed
     kc scale "deployment/housing-api-$target" --replicas=0 >/dev/null || true
     fail "$VERSION is not good, and never had traffic"

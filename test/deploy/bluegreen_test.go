@@ -118,6 +118,12 @@ func (c *cluster) testBlueGreen(t *testing.T) {
 		}
 		holds(t, "v1")
 	})
+	step("a token that is not accepted", func(t *testing.T) {
+		if log := c.deployWith(t, []string{"HOUSING_TOKEN=stale"}, "v2").end(t, 1); !strings.Contains(log, "HOUSING_TOKEN is not accepted") || !strings.Contains(log, "nothing has changed") {
+			t.Errorf("log: %s", log)
+		}
+		holds(t, "v1")
+	})
 	step("one that never gets healthy", func(t *testing.T) {
 		before := c.traffic(t)
 		if log := c.deploy(t, "v404").end(t, 1); !strings.Contains(log, "never had traffic") || !strings.Contains(log, "traffic is on "+before) {
