@@ -56,6 +56,7 @@ MAX_ERROR_PERCENT=${MAX_ERROR_PERCENT:-1} MAX_P95_MS=${MAX_P95_MS:-500} MAX_MEDI
 LOCK=housing-api-deploy LOCK_SECONDS=60 ME=$(hostname)-$$-$RANDOM
 TMP=$(mktemp -d)
 HEARTBEAT='' # pid of what renews the lock
+WAITING='' # pid of what waits for pods
 MOVED_FROM='' # color that had the traffic, while this run is answerable for having moved it
 
 say() { printf '%s %s\n' "$(date -u +%H:%M:%S)" "$*" >&2; }
@@ -178,21 +179,21 @@ ask() { # POD PORT PATH [BODYFILE]
 # Pods that start again and again, as with a version that the registry does not
 # have, are not waited for to the end.
 ready() { # COLOR
-  local waiting first restarts
+  local first restarts
   first=$(again restarts_of "$1") || return 1
   kubectl --namespace "$NAMESPACE" rollout status "deployment/housing-api-$1" --timeout="${READY_SECONDS}s" >&2 &
-  waiting=$!
-  while kill -0 "$waiting" 2>/dev/null; do
+  WAITING=$!
+  while kill -0 "$WAITING" 2>/dev/null; do
     sleep 2 &
     wait $!
     restarts=$(restarts_of "$1" 2>/dev/null) || continue
     if ((restarts - first >= MAX_RESTARTS)); then
       say "$1: its pods were started again $((restarts - first)) times"
-      kill "$waiting" 2>/dev/null || true
+      kill "$WAITING" 2>/dev/null || true
       break
     fi
   done
-  wait "$waiting"
+  wait "$WAITING"
 }
 
 prepare() { # COLOR REPLICAS
@@ -318,6 +319,7 @@ finish() {
   local code=$? now
   trap '' INT TERM HUP
   set +e
+  [[ -z $WAITING ]] || kill "$WAITING" 2>/dev/null
   if [[ -n $MOVED_FROM ]]; then
     now=$(active)
     if [[ $now == "$MOVED_FROM" ]]; then

@@ -98,7 +98,7 @@ func TestMarkupInAFormIsText(t *testing.T) {
 func TestTheFormWantsAToken(t *testing.T) {
 	a, bearer, _ := newGuarded(t, nil)
 	token := strings.TrimPrefix(bearer, "Bearer ")
-	for _, path := range []string{"/", "/file", "/model", "/operations", "/assets/style.css"} {
+	for _, path := range []string{"/", "/file", "/model", "/operations", "/assets/house.js"} {
 		if w := ask(a, "GET", path, ""); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", path, w.Code)
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"io/fs"
 	"path"
@@ -12,12 +13,23 @@ import (
 //go:embed assets
 var embedded embed.FS
 
-// Policy is the content security policy of the pages: files and answers of
-// this service alone.
-const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+// styleSheet stands in the head of every page: a browser that had to fetch it
+// first would paint the page some 40 ms later, on two busy cores.
+//
+//go:embed style.css
+var styleSheet string
+
+// Policy is the content security policy of the pages: their own style sheet,
+// and files and answers of this service alone.
+var Policy = "default-src 'none'; script-src 'self'; style-src 'sha256-" + styleDigest() + "'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// Asset is a style sheet or a script.
+func styleDigest() string {
+	digest := sha256.Sum256([]byte(styleSheet))
+	return base64.StdEncoding.EncodeToString(digest[:])
+}
+
+// Asset is a script or a picture.
 type Asset struct {
 	Body        []byte
 	ContentType string
@@ -43,10 +55,7 @@ func Assets() map[string]Asset {
 }
 
 func contentType(name string) string {
-	switch {
-	case strings.HasSuffix(name, ".css"):
-		return "text/css; charset=utf-8"
-	case strings.HasSuffix(name, ".js"):
+	if strings.HasSuffix(name, ".js") {
 		return "text/javascript; charset=utf-8"
 	}
 	return "image/svg+xml"
