@@ -31,49 +31,49 @@ type histogram []cell
 const columnCells = MaxBins + 1
 
 // layout is the tree's columns as histograms read them: the codes of four
-// columns side by side for each row, so that a row's are had by one load and
-// the cells of four columns stay in the nearest cache.
+// columns side by side in one word, and the words of a row side by side, so
+// that a row is in one or two lines of the cache and the cells of four columns
+// stay in the nearest one.
 type layout struct {
-	columns []int // of the data
-	cells   []int // of each: its bins and unknown
-	rows    int
-	fours   []uint32 // by four columns, then row
+	columns []int    // of the data
+	cells   []int    // of each: its bins and unknown
+	words   []uint32 // by row, then four columns
 }
 
 // lay lays out columns of the data, in the memory of the layout before.
-func (l *layout) lay(d *binned, columns []int, threads int) {
-	if slices.Equal(l.columns, columns) && l.fours != nil {
+func (l *layout) lay(d *binned, columns []int, crew *crew) {
+	if slices.Equal(l.columns, columns) && l.words != nil {
 		return
 	}
-	l.columns, l.rows = columns, d.rows
+	l.columns = columns
 	l.cells = l.cells[:0]
 	for _, f := range columns {
 		l.cells = append(l.cells, d.values[f]+1)
 	}
 	blocks := l.blocks()
-	l.fours = slices.Grow(l.fours[:0], blocks*d.rows)[:blocks*d.rows]
-	none := []uint8(nil)
-	if len(columns)%4 != 0 {
-		none = make([]uint8, d.rows)
-	}
-	parallel(blocks, threads, func(b int) {
-		var codes [4][]uint8
-		for k := range codes {
-			codes[k] = none
-			if i := 4*b + k; i < len(columns) {
-				codes[k] = d.codes[columns[i]]
+	l.words = slices.Grow(l.words[:0], blocks*d.rows)[:blocks*d.rows]
+	crew.share((d.rows+layShare-1)/layShare, func(i int) {
+		lo, hi := i*layShare, min((i+1)*layShare, d.rows)
+		words := l.words[lo*blocks : hi*blocks]
+		clear(words)
+		for k, f := range columns {
+			shift := k % 4 * 8
+			for r, c := range d.codes[f][lo:hi] {
+				words[r*blocks+k/4] |= uint32(c) << shift
 			}
-		}
-		c0, c1, c2, c3 := codes[0][:d.rows], codes[1][:d.rows], codes[2][:d.rows], codes[3][:d.rows]
-		four := l.fours[b*d.rows : (b+1)*d.rows]
-		for r := range four {
-			four[r] = uint32(c0[r]) | uint32(c1[r])<<8 | uint32(c2[r])<<16 | uint32(c3[r])<<24
 		}
 	})
 }
 
-// blocks is how many times four columns there are, the last may be fewer.
+// layShare is how many rows are laid out at a time: so few that their words
+// stay in a near cache.
+const layShare = 1 << 10
+
+// blocks is how many times four columns there are; the last may be fewer.
 func (l *layout) blocks() int { return (len(l.columns) + 3) / 4 }
+
+// block returns the bounds of the b-th four columns.
+func (l *layout) block(b int) (from, to int) { return 4 * b, min(4*b+4, len(l.columns)) }
 
 // size is how many cells a histogram has.
 func (l *layout) size() int { return l.blocks() * 4 * columnCells }
@@ -83,29 +83,45 @@ func (l *layout) column(h histogram, k int) []cell {
 	return h[k*columnCells : k*columnCells+l.cells[k]]
 }
 
-// fill sums the derivatives of rows into h; gathered holds those of rows, in
-// the same order.
-func (h histogram) fill(l *layout, rows []int32, gathered []derivative, threads int) {
-	if len(rows)*len(l.columns) < parallelWork {
-		threads = 1
-	}
-	parallel(l.blocks(), threads, func(b int) {
-		cells := (*[4 * columnCells]cell)(h[b*4*columnCells:])
-		for k := 4 * b; k < min(4*b+4, len(l.columns)); k++ {
-			clear(l.column(h, k))
+// gathered is what the histogram of a leaf is made of, in the order of its
+// rows. Those of a small leaf lie far apart in the data: each is fetched once,
+// for all columns.
+type gathered struct {
+	derivatives []derivative
+	words       []uint32 // by four columns, then row
+}
+
+func (g *gathered) gather(l *layout, derivatives []derivative, rows []int32, crew *crew) {
+	blocks := l.blocks()
+	g.derivatives = slices.Grow(g.derivatives[:0], len(rows))[:len(rows)]
+	g.words = slices.Grow(g.words[:0], blocks*len(rows))[:blocks*len(rows)]
+	crew.share((len(rows)+layShare-1)/layShare, func(share int) {
+		for i := share * layShare; i < min((share+1)*layShare, len(rows)); i++ {
+			r := int(rows[i])
+			g.derivatives[i] = derivatives[r]
+			at := i
+			for _, word := range l.words[r*blocks : (r+1)*blocks] {
+				g.words[at] = word
+				at += len(rows)
+			}
 		}
-		accumulate(cells, l.fours[b*l.rows:(b+1)*l.rows], rows, gathered)
 	})
 }
 
-// parallelWork is how many additions are worth a second thread.
-const parallelWork = 1 << 15
+// fill sums what was gathered into four columns of h, the b-th.
+func (h histogram) fill(l *layout, b int, g *gathered) {
+	from, to := l.block(b)
+	for k := from; k < to; k++ {
+		clear(l.column(h, k))
+	}
+	n := len(g.derivatives)
+	accumulate((*[4 * columnCells]cell)(h[from*columnCells:]), g.words[b*n:(b+1)*n], g.derivatives)
+}
 
-func accumulate(cells *[4 * columnCells]cell, fours []uint32, rows []int32, gathered []derivative) {
-	gathered = gathered[:len(rows)]
-	for i, r := range rows {
-		codes := fours[r]
-		g, h := int64(gathered[i].g), int64(gathered[i].h)
+func accumulate(cells *[4 * columnCells]cell, words []uint32, derivatives []derivative) {
+	derivatives = derivatives[:len(words)]
+	for i, codes := range words {
+		g, h := int64(derivatives[i].g), int64(derivatives[i].h)
 		a := &cells[uint8(codes)]
 		a.g += g
 		a.h += h
@@ -121,19 +137,15 @@ func accumulate(cells *[4 * columnCells]cell, fours []uint32, rows []int32, gath
 	}
 }
 
-// subtract makes h, the histogram of a parent, that of one child by taking
-// away the other's.
-func (h histogram) subtract(l *layout, other histogram, threads int) {
-	if l.size() < parallelWork {
-		threads = 1
-	}
-	parallel(l.blocks(), threads, func(b int) {
-		for k := 4 * b; k < min(4*b+4, len(l.columns)); k++ {
-			of, taken := l.column(h, k), l.column(other, k)
-			for i := range of {
-				of[i].g -= taken[i].g
-				of[i].h -= taken[i].h
-			}
+// subtract makes four columns of h, the b-th, which are those of a parent, the
+// columns of one child by taking away the other's.
+func (h histogram) subtract(l *layout, b int, other histogram) {
+	for k, to := l.block(b); k < to; k++ {
+		of, taken := l.column(h, k), l.column(other, k)
+		taken = taken[:len(of)]
+		for i := range of {
+			of[i].g -= taken[i].g
+			of[i].h -= taken[i].h
 		}
-	})
+	}
 }

@@ -32,6 +32,9 @@ type criterion struct {
 // leastGain keeps rounding noise from passing for a gain.
 const leastGain = 1e-6
 
+// justBelow is more than rounding makes of a gain.
+const justBelow = 1 - 1e-9
+
 // value returns the leaf value with the least loss within the bounds.
 func (c *criterion) value(sum cell, b bounds) float64 {
 	w := -float64(sum.g) * c.gScale / (float64(sum.h)*c.hScale + c.l2)
@@ -81,11 +84,9 @@ func (c *criterion) scan(known []cell, column int, left, sum cell, b bounds, fou
 		direction = float64(c.monotone[column])
 	}
 	unknownLeft := left.h != 0
+	bar := found.gain * justBelow
 	for code := range known {
 		in := &known[code]
-		if in.h == 0 {
-			continue // the same rows left as by the code before
-		}
 		left.g += in.g
 		left.h += in.h
 		right := cell{sum.g - left.g, sum.h - left.h}
@@ -95,9 +96,17 @@ func (c *criterion) scan(known []cell, column int, left, sum cell, b bounds, fou
 		if right.h < c.minHessian {
 			break // and less with each code from here
 		}
+		// Without bounds the gain is lg²/lh + rg²/rh, and with them less: most
+		// codes are ruled out without a division.
+		lg, lh := float64(left.g)*c.gScale, float64(left.h)*c.hScale+c.l2
+		rg, rh := float64(right.g)*c.gScale, float64(right.h)*c.hScale+c.l2
+		if lg*lg*rh+rg*rg*lh < bar*(lh*rh) {
+			continue
+		}
 		lw, rw := c.value(left, b), c.value(right, b)
 		if gain := c.score(left, lw) + c.score(right, rw); gain > found.gain && direction*(rw-lw) >= 0 {
 			*found = split{gain: gain, column: column, code: uint8(code), unknownLeft: unknownLeft, left: left}
+			bar = gain * justBelow
 		}
 	}
 }

@@ -71,7 +71,8 @@ func Train(ctx context.Context, train Dataset, validation *Dataset, objective Ob
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	t := &trainer{params: &p, objective: objective, bins: bins}
+	t := &trainer{params: &p, objective: objective, bins: bins, crew: newCrew(p.Threads)}
+	defer t.crew.stop()
 	if err := t.load(train, validation); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -99,6 +100,7 @@ type trainer struct {
 	params    *Params
 	objective Objective
 	bins      *Bins
+	crew      *crew
 	train     Dataset
 	data      *binned
 	margin    []float64 // prediction by row so far
@@ -132,7 +134,7 @@ func (t *trainer) load(train Dataset, validation *Dataset) error {
 	t.result.Forest = &Forest{Base: base, Columns: train.X.Cols}
 	t.result.Gain = make([]float64, train.X.Cols)
 	t.margin = slices.Repeat([]float64{base}, train.X.Rows)
-	t.grower = &grower{data: t.data, params: t.params, derivatives: make([]derivative, train.X.Rows)}
+	t.grower = &grower{data: t.data, params: t.params, crew: t.crew, derivatives: make([]derivative, train.X.Rows)}
 	if validation == nil {
 		return nil
 	}
@@ -156,12 +158,12 @@ func (t *trainer) round(number uint64) {
 	sample, rest := sampleRows(random, t.data.rows, t.params.Subsample)
 	grown := g.grow(sample, columns)
 	t.refine(grown)
-	parallel(len(grown.rows), t.params.Threads, func(i int) {
+	t.crew.share(len(grown.rows), func(i int) {
 		for _, r := range grown.rows[i] {
 			t.margin[r] += float64(grown.values[i])
 		}
 	})
-	parallel((len(rest)+rowShare-1)/rowShare, t.params.Threads, func(i int) {
+	t.crew.share((len(rest)+rowShare-1)/rowShare, func(i int) {
 		for _, r := range rest[i*rowShare : min((i+1)*rowShare, len(rest))] {
 			t.margin[r] += float64(grown.values[grown.leafOf(t.data, r)])
 		}
@@ -186,7 +188,7 @@ func (t *trainer) differentiate() criterion {
 	const block = 4096
 	blocks := (n + block - 1) / block
 	largest := make([][2]float64, blocks)
-	parallel(blocks, t.params.Threads, func(b int) {
+	t.crew.share(blocks, func(b int) {
 		var maxG, maxH float64
 		for i := b * block; i < min(n, (b+1)*block); i++ {
 			g, h := t.objective.Derivatives(t.margin[i], t.train.Label[i])
@@ -201,7 +203,7 @@ func (t *trainer) differentiate() criterion {
 		maxG, maxH = max(maxG, l[0]), max(maxH, l[1])
 	}
 	gs, hs := fixedPoint(maxG), fixedPoint(maxH)
-	parallel(blocks, t.params.Threads, func(b int) {
+	t.crew.share(blocks, func(b int) {
 		for i := b * block; i < min(n, (b+1)*block); i++ {
 			t.grower.derivatives[i] = derivative{int32(math.RoundToEven(gradient[i] * gs)), int32(math.RoundToEven(hessian[i] * hs))}
 		}
@@ -221,7 +223,7 @@ func (t *trainer) refine(grown *tree) {
 	if !ok {
 		return
 	}
-	parallel(len(grown.rows), t.params.Threads, func(i int) {
+	t.crew.share(len(grown.rows), func(i int) {
 		rows := grown.rows[i]
 		residual, weight := make([]float64, len(rows)), make([]float64, len(rows))
 		for k, r := range rows {

@@ -36,11 +36,12 @@ type leaf struct {
 type grower struct {
 	data        *binned
 	params      *Params
+	crew        *crew
 	derivatives []derivative // by row
 	criterion   criterion
 
 	layout   layout
-	gathered []derivative
+	gathered gathered
 	parted   []int32 // rows that go left, then those that go right
 	spare    []histogram
 	bests    []split
@@ -51,18 +52,16 @@ type grower struct {
 func (g *grower) grow(sample []int32, columns []int) *tree {
 	if g.parted == nil {
 		g.parted = make([]int32, 2*g.data.rows)
-		g.gathered = make([]derivative, g.data.rows)
 	}
-	g.layout.lay(g.data, columns, g.params.Threads)
-	g.bests = make([]split, len(columns))
+	g.layout.lay(g.data, columns, g.crew)
+	g.bests = make([]split, 2*len(columns))
 	root := &leaf{rows: sample, parent: -1, bounds: unbounded()}
 	for _, r := range sample {
 		root.sum.g += int64(g.derivatives[r].g)
 		root.sum.h += int64(g.derivatives[r].h)
 	}
 	root.hist = g.histogram()
-	g.fill(root)
-	g.find(root)
+	g.weigh(root, nil)
 
 	t := &tree{}
 	leaves := []*leaf{root}
@@ -119,12 +118,10 @@ func (g *grower) split(t *tree, l *leaf) (left, right *leaf) {
 	if len(left.rows) > len(right.rows) {
 		small, large = right, left
 	}
-	small.hist = g.histogram()
-	g.fill(small)
-	large.hist = l.hist
-	large.hist.subtract(&g.layout, small.hist, g.params.Threads)
+	small.hist, large.hist = g.histogram(), l.hist
+	g.weigh(small, large)
 	for _, child := range [2]*leaf{small, large} {
-		if g.find(child); child.best.gain == 0 {
+		if child.best.gain == 0 {
 			g.spare = append(g.spare, child.hist)
 			child.hist = nil
 		}
@@ -146,7 +143,7 @@ func (g *grower) part(rows []int32, s *split, unknown uint8) int {
 	left, right := g.parted[:len(rows)], g.parted[g.data.rows:][:len(rows)]
 	shares := (len(rows) + rowShare - 1) / rowShare
 	lefts := make([]int, shares) // by share: how many go left
-	parallel(shares, g.params.Threads, func(i int) {
+	g.crew.share(shares, func(i int) {
 		lo, hi := i*rowShare, min((i+1)*rowShare, len(rows))
 		lefts[i] = partShare(left[lo:hi], right[lo:hi], rows[lo:hi], codes, &goesLeft)
 	})
@@ -155,7 +152,7 @@ func (g *grower) part(rows []int32, s *split, unknown uint8) int {
 		lefts[i] = total
 		total += n
 	}
-	parallel(shares, g.params.Threads, func(i int) {
+	g.crew.share(shares, func(i int) {
 		lo, hi := i*rowShare, min((i+1)*rowShare, len(rows))
 		n := total - lefts[i]
 		if i+1 < shares {
@@ -182,34 +179,47 @@ func partShare(left, right, rows []int32, codes []uint8, goesLeft *[MaxBins + 1]
 	return n
 }
 
-// fill makes the leaf's histogram from its rows.
-func (g *grower) fill(l *leaf) {
-	gathered := g.gathered[:len(l.rows)]
-	parallel((len(l.rows)+rowShare-1)/rowShare, g.params.Threads, func(i int) {
-		for i := i * rowShare; i < min((i+1)*rowShare, len(l.rows)); i++ {
-			gathered[i] = g.derivatives[l.rows[i]]
+// weigh makes a leaf's histogram from its rows, and of its sibling's, which
+// still is that of both, that of the sibling; and looks for the best split of
+// each. It does so four columns at a time, while their cells are in the nearest
+// cache. At the root there is no sibling.
+func (g *grower) weigh(l, sibling *leaf) {
+	g.gathered.gather(&g.layout, g.derivatives, l.rows, g.crew)
+	columns := len(g.layout.columns)
+	bests, siblingBests := g.bests[:columns], g.bests[columns:]
+	g.crew.share(g.layout.blocks(), func(b int) {
+		l.hist.fill(&g.layout, b, &g.gathered)
+		g.find(bests, b, l)
+		if sibling != nil {
+			sibling.hist.subtract(&g.layout, b, l.hist)
+			g.find(siblingBests, b, sibling)
 		}
 	})
-	l.hist.fill(&g.layout, l.rows, gathered, g.params.Threads)
+	l.best = most(bests)
+	if sibling != nil {
+		sibling.best = most(siblingBests)
+	}
 }
 
-// find looks for the leaf's best split; of equal ones the first column's.
-func (g *grower) find(l *leaf) {
-	if l.sum.h < 2*g.criterion.minHessian {
-		return
-	}
-	threads := g.params.Threads
-	if g.layout.size() < parallelWork/8 {
-		threads = 1
-	}
-	parallel(len(g.layout.columns), threads, func(k int) {
-		g.bests[k] = g.criterion.best(g.layout.column(l.hist, k), g.layout.columns[k], l.sum, l.bounds)
-	})
-	for _, s := range g.bests {
-		if s.gain > l.best.gain {
-			l.best = s
+// find looks for the leaf's best split by each of four columns, the b-th.
+func (g *grower) find(bests []split, b int, l *leaf) {
+	for k, to := g.layout.block(b); k < to; k++ {
+		bests[k] = split{}
+		if l.sum.h >= 2*g.criterion.minHessian {
+			bests[k] = g.criterion.best(g.layout.column(l.hist, k), g.layout.columns[k], l.sum, l.bounds)
 		}
 	}
+}
+
+// most returns the split with the greatest gain; of equal ones the first
+// column's.
+func most(bests []split) (best split) {
+	for i := range bests {
+		if bests[i].gain > best.gain {
+			best = bests[i]
+		}
+	}
+	return best
 }
 
 // histogram returns a spare histogram, or a new one.

@@ -1,0 +1,111 @@
+package gbdt
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// crew is goroutines that share one piece of work after another. A tree is
+// grown in thousands of pieces of some ten microseconds, which is less than it
+// takes to wake a goroutine that sleeps: a helper that has nothing to do looks
+// out for the next piece for a while before it does.
+type crew struct {
+	helpers []*helper
+	done    sync.WaitGroup
+}
+
+// piece is work that is called by number, by whoever is free.
+type piece struct {
+	do      func(i int)
+	numbers int64
+	next    atomic.Int64 // the number that is called next
+	busy    atomic.Int64 // helpers that have not left it
+}
+
+type helper struct {
+	given  atomic.Pointer[piece]
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+// newCrew starts the helpers of a crew of threads, which stop ends.
+func newCrew(threads int) *crew {
+	c := &crew{}
+	for range min(threads, runtime.GOMAXPROCS(0)) - 1 {
+		h := &helper{wake: make(chan struct{}, 1)}
+		c.helpers = append(c.helpers, h)
+		c.done.Go(h.help)
+	}
+	return c
+}
+
+func (c *crew) stop() {
+	for _, h := range c.helpers {
+		h.give(&piece{})
+	}
+	c.done.Wait()
+}
+
+// share calls do(0) to do(n-1), of which as many at once as the crew has
+// members, and returns when all have returned.
+func (c *crew) share(n int, do func(i int)) {
+	helpers := c.helpers[:max(0, min(n-1, len(c.helpers)))]
+	p := &piece{do: do, numbers: int64(n)}
+	p.busy.Store(int64(len(helpers)))
+	for _, h := range helpers {
+		h.give(p)
+	}
+	p.work()
+	for looks := 1; p.busy.Load() > 0; looks++ {
+		if looks%looksBeforeSleep == 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+func (p *piece) work() {
+	for i := p.next.Add(1) - 1; i < p.numbers; i = p.next.Add(1) - 1 {
+		p.do(int(i))
+	}
+}
+
+// looksBeforeSleep is how often a helper looks for work: for some 30 µs.
+const looksBeforeSleep = 1 << 15
+
+func (h *helper) help() {
+	for {
+		p := h.take()
+		if p.do == nil {
+			return
+		}
+		p.work()
+		p.busy.Add(-1)
+	}
+}
+
+func (h *helper) give(p *piece) {
+	h.given.Store(p)
+	if h.asleep.Swap(false) {
+		select {
+		case h.wake <- struct{}{}:
+		default: // it was told before, and has not slept since
+		}
+	}
+}
+
+func (h *helper) take() *piece {
+	for {
+		for range looksBeforeSleep {
+			if p := h.given.Load(); p != nil {
+				h.given.Store(nil)
+				return p
+			}
+		}
+		h.asleep.Store(true)
+		if h.given.Load() == nil {
+			<-h.wake
+		}
+		h.asleep.Store(false)
+	}
+}
