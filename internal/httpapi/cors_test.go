@@ -41,10 +41,15 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 }
 
 func TestPagesAreNotFramed(t *testing.T) {
-	header := ask(newAPI(t, nil), "GET", "/docs", "").Header()
-	for name, want := range map[string]string{"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), geolocation=(), microphone=()"} {
-		if got := header.Get(name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
+	guarded, _, _ := newGuarded(t, nil)
+	for a, opener := range map[*API]string{newAPI(t, nil): "", guarded: "same-origin"} {
+		for _, path := range []string{"/", "/operations", "/docs"} {
+			header := ask(a, "GET", path, "").Header()
+			for name, want := range map[string]string{"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": opener, "Permissions-Policy": "camera=(), geolocation=(), microphone=()"} {
+				if got := header.Get(name); got != want {
+					t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+				}
+			}
 		}
 	}
 }

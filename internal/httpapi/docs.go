@@ -34,7 +34,7 @@ func (a *API) docs(x *exchange, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	setPageHeaders(x.Header(), d.page.policy)
+	x.setPageHeaders(d.page.policy)
 	x.answer(http.StatusOK, valueHTML, d.page.body)
 	return nil
 }

@@ -1,5 +1,4 @@
 import { dollars, page } from "./common.js";
-import { cells } from "./csv.js";
 
 const form = document.getElementById("house");
 const answer = document.getElementById("answer");
@@ -139,10 +138,10 @@ const dialog = document.getElementById("paste-dialog");
 const text = document.getElementById("paste-text");
 document.getElementById("paste-open").addEventListener("click", () => dialog.showModal());
 document.getElementById("paste-close").addEventListener("click", () => dialog.close());
-document.getElementById("paste-fill").addEventListener("click", () => {
+document.getElementById("paste-fill").addEventListener("click", async () => {
   const fault = document.getElementById("paste-fault");
   try {
-    const row = readRow(text.value.trim());
+    const row = await readRow(text.value.trim());
     const names = new Set([...form.elements].map((input) => input.name));
     if (!Object.keys(row).some((name) => names.has(name))) throw new Error("No name in it is a field of a house.");
     if (row.valuation_date) row.valuation_date = row.valuation_date.replace(/^(\d{4})-?(\d\d)-?(\d\d).*$/, "$1-$2-$3");
@@ -157,7 +156,7 @@ document.getElementById("paste-fill").addEventListener("click", () => {
 
 // readRow reads a house from JSON, a record or a whole request, or from CSV
 // with a line of names.
-function readRow(pasted) {
+async function readRow(pasted) {
   if (pasted.startsWith("{")) {
     let parsed;
     try {
@@ -170,6 +169,7 @@ function readRow(pasted) {
   }
   const lines = pasted.split(/\r?\n/);
   if (lines.length < 2) throw new Error("CSV needs two lines: the names, then the house.");
+  const { cells } = await import("./csv.js"); // not before it is needed
   const separator = /[,;\t]/.exec(lines[0])?.[0] ?? ",";
   const [names, row] = lines.map((line) => cells(line, separator).map((cell) => cell.trim()));
   return Object.fromEntries(names.map((name, i) => [name, row[i] ?? ""]));
