@@ -56,6 +56,7 @@ func New(encoder *features.Encoder, forest *gbdt.Forest, market *Market, smooth 
 		if err := smooth.check(); err != nil {
 			return nil, err
 		}
+		smooth.Network.Prepare()
 	}
 	if forest.Columns != features.NumColumns() {
 		return nil, fmt.Errorf("forest looks at %d columns, rows have %d", forest.Columns, features.NumColumns())

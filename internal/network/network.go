@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Network is a learned network. It never changes once made, so any number of
-// goroutines may predict with it.
+// Network is a learned network. It never changes once made, but for Prepare,
+// so any number of goroutines may predict with it.
 type Network struct {
 	Inputs int       // numbers of a row
 	Waves  []float32 // waves × 2: direction and frequency over the place
@@ -22,6 +22,11 @@ type Network struct {
 type Layer struct {
 	Weights []float32 // outputs × inputs, row-major
 	Bias    []float32 // by output
+
+	// As vectors read them, with outputs filled up to whole vectors by zeros;
+	// nil where they are not used.
+	byInput []float32 // inputs × outputs
+	padded  []float32 // bias
 }
 
 // Bounds of a network, so that a prediction fits on the stack.
@@ -60,6 +65,31 @@ func (n *Network) Check() error {
 	return nil
 }
 
+// lanes is how many outputs a vector has.
+const lanes = 8
+
+// Prepare lays the weights of a network, which has passed Check, out for
+// vectors, where the build and the machine have them. It predicts the same
+// with them and without, to the bit.
+func (n *Network) Prepare() {
+	if vectors() {
+		n.First.layOut()
+		n.Second.layOut()
+	}
+}
+
+func (l *Layer) layOut() {
+	outputs := len(l.Bias)
+	inputs, stride := len(l.Weights)/outputs, (outputs+lanes-1)/lanes*lanes
+	l.byInput, l.padded = make([]float32, inputs*stride), make([]float32, stride)
+	copy(l.padded, l.Bias)
+	for o := range outputs {
+		for i := range inputs {
+			l.byInput[i*stride+o] = l.Weights[o*inputs+i]
+		}
+	}
+}
+
 // Predict returns the network's value for a row of Inputs numbers, all of
 // which are known. It allocates nothing.
 func (n *Network) Predict(row []float32) float64 {
@@ -89,6 +119,10 @@ func (n *Network) expand(dst, row []float32) {
 // another.
 func (l *Layer) rectified(dst, x []float32) []float32 {
 	outputs, k := len(l.Bias), len(x)
+	if l.byInput != nil {
+		l.rectifyByInput(dst, x)
+		return dst[:outputs]
+	}
 	dst = dst[:outputs]
 	for o := 0; o+4 <= outputs; o += 4 {
 		w := l.Weights[o*k : (o+4)*k]

@@ -179,6 +179,42 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// TestVectorsGiveTheSameBits of networks of all widths.
+func TestVectorsGiveTheSameBits(t *testing.T) {
+	if !vectors() {
+		t.Skip("this build or machine has no vectors")
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	numbers := func(n int) []float32 {
+		all := make([]float32, n)
+		for i := range all {
+			if random.IntN(8) > 0 {
+				all[i] = float32(random.NormFloat64())
+			}
+		}
+		return all
+	}
+	for range 300 {
+		n := &Network{Inputs: 2 + random.IntN(maxInputs-1), Waves: numbers(2 * random.IntN(maxWaves)), Scale: 1}
+		hidden, second := 4*(1+random.IntN(maxHidden/4)), 4*(1+random.IntN(maxHidden/4))
+		n.First = Layer{Weights: numbers(hidden * n.width()), Bias: numbers(hidden)}
+		n.Second = Layer{Weights: numbers(second * hidden), Bias: numbers(second)}
+		n.Last = Layer{Weights: numbers(second), Bias: numbers(1)}
+		n.Skip = numbers(n.width())
+		if err := n.Check(); err != nil {
+			t.Fatal(err)
+		}
+		row := numbers(n.Inputs)
+		want := n.Predict(row)
+		n.Prepare()
+		if got := n.Predict(row); math.Float64bits(got) != math.Float64bits(want) {
+			t.Fatalf("%d inputs, %d and %d units: %g with vectors, %g without", n.Inputs, hidden, second, got, want)
+		}
+	}
+}
+
 func BenchmarkPredict(b *testing.B) {
 	p := DefaultParams()
 	p.Epochs = 1
@@ -196,9 +232,16 @@ func BenchmarkPredict(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		network.Predict(rows[:inputs])
+	for _, name := range []string{"portable", "prepared"} {
+		b.Run(name, func(b *testing.B) {
+			if name == "prepared" {
+				network.Prepare()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				network.Predict(rows[:inputs])
+			}
+		})
 	}
 }
 

@@ -134,9 +134,9 @@ func newTrainer(rows []float32, inputs int, label, weight []float64, p *Params) 
 	t.network = &Network{
 		Inputs: inputs,
 		Waves:  make([]float32, 2*p.Waves),
-		First:  Layer{t.now.w1, t.now.b1},
-		Second: Layer{t.now.w2, t.now.b2},
-		Last:   Layer{t.now.w3, t.now.b3},
+		First:  Layer{Weights: t.now.w1, Bias: t.now.b1},
+		Second: Layer{Weights: t.now.w2, Bias: t.now.b2},
+		Last:   Layer{Weights: t.now.w3, Bias: t.now.b3},
 		Skip:   t.now.skip,
 	}
 	for i := range t.network.Waves {
