@@ -14,7 +14,7 @@ import (
 // that is ahead of it: one that would wait longer is refused at once, while the
 // client can still ask another replica. It bounds no other wait, as that for a
 // processor; docs/performance.md has what was measured.
-const longestWait = 50 * time.Millisecond
+const longestWait = 25 * time.Millisecond
 
 // mayWait is how many calls may wait for each worker however long that takes:
 // where the processors are taken away for a while, all seems slow, and a few
