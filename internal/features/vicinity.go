@@ -89,6 +89,12 @@ func (e *Encoder) around(lat, long float64) surroundings {
 // is.
 func (e *Encoder) Around(lat, long float64) VicinityMeans { return e.around(lat, long).means }
 
+// AroundInRow returns the same of a row of the house.
+func AroundInRow(row []float32) VicinityMeans { return VicinityMeans(row[nearColumn:]) }
+
+// nearColumn is the first of the columns that hold VicinityMeans.
+var nearColumn = slices.IndexFunc(columns, func(c column) bool { return c.Name == "near_grade" })
+
 // neighbour is a vicinity and the square of its distance in degrees of
 // latitude.
 type neighbour struct {

@@ -112,3 +112,23 @@ func TestCheckRefusesVicinities(t *testing.T) {
 		}
 	}
 }
+
+// TestARowHoldsWhatIsAround to the bit, also where the place is unknown.
+func TestARowHoldsWhatIsAround(t *testing.T) {
+	houses := modeltest.Houses(500)
+	e, err := Fit(houses, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	houses[1].Values[house.Lat] = math.NaN()
+	for i := range houses {
+		row := make([]float32, NumColumns())
+		e.Row(row, &houses[i], new(demographics.Area))
+		got, want := AroundInRow(row), e.Around(houses[i].Values[house.Lat], houses[i].Values[house.Long])
+		for k := range want {
+			if math.Float32bits(got[k]) != math.Float32bits(want[k]) && !(got[k] != got[k] && want[k] != want[k]) {
+				t.Fatalf("house %d: %v in its row, %v around it", i, got, want)
+			}
+		}
+	}
+}

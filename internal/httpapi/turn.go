@@ -26,7 +26,7 @@ const (
 	looksEvery = 5 * time.Millisecond
 	// longestTurn is how long nine of ten goroutines that could run may have
 	// waited.
-	longestTurn = 10 * time.Millisecond
+	longestTurn = 25 * time.Millisecond
 	// fewRunnable for each processor may wait however long that takes, as a
 	// machine that is busy with other things makes all wait.
 	fewRunnable = 16

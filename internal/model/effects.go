@@ -34,7 +34,7 @@ func (m *Model) effects(dst []float64, h *house.House, area *demographics.Area, 
 	m.explainer.Explain(columns, row)
 	base = m.explainer.Base()
 	if m.Smooth != nil {
-		if smoothBase, whole := m.Smooth.effects(dst, knownOf(h, area, m.Encoder)); whole {
+		if smoothBase, whole := m.Smooth.effects(dst, knownOf(h, area, features.AroundInRow(row))); whole {
 			rest := 1 - m.Smooth.Share
 			for c := range columns {
 				columns[c] *= rest

@@ -25,8 +25,8 @@ type known struct {
 	near  features.VicinityMeans
 }
 
-func knownOf(h *house.House, area *demographics.Area, encoder *features.Encoder) known {
-	return known{h, area, encoder.Around(h.Values[house.Lat], h.Values[house.Long])}
+func knownOf(h *house.House, area *demographics.Area, around features.VicinityMeans) known {
+	return known{h, area, around}
 }
 
 func (k known) get(f house.Field) float64 { return k.house.Values[f] }
@@ -94,7 +94,7 @@ func newScale(houses []house.House, encoder *features.Encoder, table *demographi
 	all := make([]known, len(houses))
 	for i := range houses {
 		area, _ := table.Lookup(houses[i].Zipcode())
-		all[i] = knownOf(&houses[i], area, encoder)
+		all[i] = knownOf(&houses[i], area, encoder.Around(houses[i].Values[house.Lat], houses[i].Values[house.Long]))
 	}
 	s := Scale{make([]float64, len(inputs)), make([]float64, len(inputs))}
 	for c, in := range inputs {

@@ -136,15 +136,16 @@ func (m *Model) appendPrices(dst []float64, rows []float32, houses []house.House
 	m.engine.PredictRows(prices, x)
 	for i := range prices {
 		area, _ := table.Lookup(houses[i].Zipcode())
-		prices[i] = math.Exp(m.blend(prices[i], &houses[i], area))
+		prices[i] = math.Exp(m.blend(prices[i], &houses[i], area, x.Row(i)))
 	}
 	return dst
 }
 
-// blend returns the log price of a house that the forest values at forest.
+// blend returns the log price of a house that the forest values at forest by
+// its row.
 // Every price comes from here.
-func (m *Model) blend(forest float64, h *house.House, area *demographics.Area) float64 {
-	if share, smooth := m.smooth(h, area); share > 0 {
+func (m *Model) blend(forest float64, h *house.House, area *demographics.Area, row []float32) float64 {
+	if share, smooth := m.smooth(h, area, row); share > 0 {
 		forest = float64((1-share)*forest) + float64(share*smooth)
 	}
 	return forest + m.Market.At(h.Date)
@@ -154,7 +155,7 @@ func (m *Model) blend(forest float64, h *house.House, area *demographics.Area) f
 func (m *Model) logPrice(h *house.House, area *demographics.Area, row []float32) float64 {
 	var one [1]float64
 	m.engine.PredictRows(one[:], gbdt.Matrix{Data: row, Rows: 1, Cols: len(row)})
-	return m.blend(one[0], h, area)
+	return m.blend(one[0], h, area, row)
 }
 
 // Row fills dst, of features.NumColumns numbers, with what the forest looks
@@ -169,11 +170,11 @@ func (m *Model) Row(dst []float32, h *house.House, area *demographics.Area) {
 
 // smooth returns the smooth part's value of a house and its share in it, 0
 // where there is no such part or an input is unknown.
-func (m *Model) smooth(h *house.House, area *demographics.Area) (share, value float64) {
+func (m *Model) smooth(h *house.House, area *demographics.Area, row []float32) (share, value float64) {
 	if m.Smooth == nil {
 		return 0, 0
 	}
-	value, whole := m.Smooth.value(knownOf(h, area, m.Encoder))
+	value, whole := m.Smooth.value(knownOf(h, area, features.AroundInRow(row)))
 	if !whole {
 		return 0, 0
 	}

@@ -158,7 +158,7 @@ func (s *Smooth) rows(houses []house.House, encoder *features.Encoder, table *de
 	single = make([]float32, len(houses)*len(inputs))
 	for i := range houses {
 		area, _ := table.Lookup(houses[i].Zipcode())
-		s.Scale.row(single[i*len(inputs):(i+1)*len(inputs)], knownOf(&houses[i], area, encoder))
+		s.Scale.row(single[i*len(inputs):(i+1)*len(inputs)], knownOf(&houses[i], area, encoder.Around(houses[i].Values[house.Lat], houses[i].Values[house.Long])))
 	}
 	double = gp.Rows{Data: make([]float64, len(single)), Columns: len(inputs)}
 	for i, v := range single {

@@ -75,7 +75,7 @@ func TestSmoothEffectsAreShapleyValues(t *testing.T) {
 	h := houses[7]
 	area, _ := table.Lookup(h.Zipcode())
 	var row [numInputs]float32
-	if !m.Smooth.Scale.row(row[:], knownOf(&h, area, m.Encoder)) {
+	if !m.Smooth.Scale.row(row[:], knownOf(&h, area, m.Encoder.Around(h.Values[house.Lat], h.Values[house.Long]))) {
 		t.Fatal("an input is unknown")
 	}
 	values := make([]float64, 1<<n)
@@ -91,7 +91,7 @@ func TestSmoothEffectsAreShapleyValues(t *testing.T) {
 		values[set] = m.Smooth.Network.Predict(mixed[:])
 	}
 	effects := make([]float64, features.NumReasons())
-	base, known := m.Smooth.effects(effects, knownOf(&h, area, m.Encoder))
+	base, known := m.Smooth.effects(effects, knownOf(&h, area, m.Encoder.Around(h.Values[house.Lat], h.Values[house.Long])))
 	if !known || math.Abs(base-m.Smooth.Share*values[0]) > 1e-12 {
 		t.Errorf("base is %g, %t; want %g", base, known, m.Smooth.Share*values[0])
 	}

@@ -24,11 +24,10 @@ func (v *Valuer) Appraise(ctx context.Context, dst []model.Valuation, houses []h
 		ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
 		defer span.End()
 		start := time.Now()
-		dst = slices.Grow(dst[:0], len(houses))
-		err = v.inTurns(ctx, houses, appraisedAtOnce, &v.valuing, func(some []house.House) error {
-			from := len(dst)
-			valuations, err := v.appraise(r, role, dst[from:], some, level)
-			dst = append(dst[:from], valuations...)
+		dst = slices.Grow(dst[:0], len(houses))[:len(houses)]
+		err = v.inTurns(ctx, houses, appraisedAtOnce, &v.valuing, func(from int, some []house.House) error {
+			valuations, err := v.appraise(r, role, dst[from:from:from+len(some)], some, level)
+			copy(dst[from:], valuations)
 			return err
 		})
 		if err != nil {

@@ -3,7 +3,7 @@ package valuer
 import (
 	"context"
 	"fmt"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,29 +62,107 @@ func (p *pace) observe(took time.Duration, houses int) {
 	p.nanoseconds.Store(int64(max(latest, 1)))
 }
 
-// inTurns calls do with some of the houses at a time, each time on a worker
-// for which it waits in line anew. What has begun is not refused.
-func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, p *pace, do func(some []house.House) error) error {
-	each, left := int64(p.house()), int64(len(houses))
-	ahead := v.backlog.Add(each*left) - each*left
-	defer func() { v.backlog.Add(-each * left) }()
-	begun := false
-	for some := range slices.Chunk(houses, atOnce) {
-		if err := v.acquire(ctx, begun, ahead); err != nil {
-			return err
-		}
-		begun = true
-		start := time.Now()
-		err := do(some)
-		p.observe(time.Since(start), len(some))
-		v.release()
-		if err != nil {
-			return err
-		}
-		v.backlog.Add(-each * int64(len(some)))
-		left -= int64(len(some))
+// inTurns calls do with some of the houses at a time, from which on it says,
+// each time on a worker for which it waits in line anew. What has begun is not
+// refused. Workers for which nobody waits take a share of the houses, down to
+// a quarter of atOnce: do is then called at once for several.
+func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, p *pace, do func(from int, some []house.House) error) error {
+	each, all := int64(p.house()), int64(len(houses))
+	ahead := v.backlog.Add(each*all) - each*all
+	idle := cap(v.workers) - len(v.workers) - 1
+	if idle > 0 && v.waiting.Load() == 0 {
+		atOnce = min(atOnce, max(atOnce/4, (len(houses)+idle)/(idle+1)))
 	}
-	return nil
+	if len(houses) <= atOnce {
+		defer v.backlog.Add(-each * all)
+		if err := v.acquire(ctx, false, ahead); err != nil {
+			return err
+		}
+		defer v.release()
+		return p.timed(houses, 0, do)
+	}
+	t := turns{valuer: v, houses: houses, atOnce: atOnce, pace: p, each: each, do: do}
+	defer func() { v.backlog.Add(-each * (all - t.valued.Load())) }()
+	for begun := false; t.left(); begun = true {
+		if err := v.acquire(ctx, begun, ahead); err != nil {
+			t.stop(err)
+			break
+		}
+		if !begun {
+			t.share(idle)
+		}
+		t.next()
+		v.release()
+	}
+	t.shared.Wait()
+	return t.err
+}
+
+// timed calls do and takes note of how long a house took.
+func (p *pace) timed(some []house.House, from int, do func(from int, some []house.House) error) error {
+	start := time.Now()
+	err := do(from, some)
+	p.observe(time.Since(start), len(some))
+	return err
+}
+
+// turns is the houses of a call that are valued some at a time, and by whoever
+// is free.
+type turns struct {
+	valuer *Valuer
+	houses []house.House
+	atOnce int
+	pace   *pace
+	each   int64
+	do     func(from int, some []house.House) error
+
+	taken  atomic.Int64 // houses
+	valued atomic.Int64 // houses
+	shared sync.WaitGroup
+	failed sync.Once
+	err    error // the first
+}
+
+func (t *turns) left() bool { return t.taken.Load() < int64(len(t.houses)) }
+
+// stop leaves what has not been taken.
+func (t *turns) stop(err error) {
+	t.failed.Do(func() { t.err = err })
+	t.taken.Store(int64(len(t.houses)))
+}
+
+// next values the next houses, if there are any left. Its caller has a worker.
+func (t *turns) next() {
+	from := int(t.taken.Add(int64(t.atOnce))) - t.atOnce
+	if from >= len(t.houses) {
+		return
+	}
+	some := t.houses[from:min(from+t.atOnce, len(t.houses))]
+	if err := t.pace.timed(some, from, t.do); err != nil {
+		t.stop(err)
+		return
+	}
+	t.valuer.backlog.Add(-t.each * int64(len(some)))
+	t.valued.Add(int64(len(some)))
+}
+
+// share has idle workers value houses too, until another call waits for one.
+func (t *turns) share(idle int) {
+	v := t.valuer
+	for range min(idle, (len(t.houses)-1)/t.atOnce) {
+		select {
+		case v.workers <- struct{}{}:
+		default:
+			return
+		}
+		v.metrics.WorkersBusy.Inc()
+		t.shared.Go(func() {
+			defer v.release()
+			for t.left() && v.waiting.Load() == 0 {
+				t.next()
+			}
+		})
+	}
 }
 
 // acquire takes a worker, and waits for one where the queue has room and the

@@ -32,12 +32,12 @@ var (
 
 // queuePerWorker is how many calls may wait for each worker unless Options
 // say otherwise.
-const queuePerWorker = 64
+const queuePerWorker = 256
 
 // Options are how a [Valuer] runs.
 type Options struct {
 	Workers int                // predictions that run at once; 0 is GOMAXPROCS
-	Queue   int                // calls that may wait for a worker; 0 is 64 for each
+	Queue   int                // calls that may wait for a worker; 0 is 256 for each
 	Metrics *telemetry.Metrics // required
 	Log     *slog.Logger       // required
 	Cache   *cache.Prices      // of prices that were computed before; nil is none
@@ -294,11 +294,10 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
 	defer span.End()
 	start := time.Now()
-	dst = slices.Grow(dst[:0], len(houses))
-	err := v.inTurns(ctx, houses, PricedAtOnce, &v.pricing, func(some []house.House) error {
-		from := len(dst)
-		prices, err := v.price(r, role, dst[from:], some)
-		dst = append(dst[:from], prices...)
+	dst = slices.Grow(dst[:0], len(houses))[:len(houses)]
+	err := v.inTurns(ctx, houses, PricedAtOnce, &v.pricing, func(from int, some []house.House) error {
+		prices, err := v.price(r, role, dst[from:from:from+len(some)], some)
+		copy(dst[from:], prices)
 		return err
 	})
 	if err != nil {

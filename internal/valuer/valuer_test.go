@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -335,6 +336,57 @@ func TestOneHouseDoesNotWaitForThousands(t *testing.T) {
 		group.Wait()
 		if order[0] != 1 {
 			t.Errorf("answered in the order %v", order)
+		}
+	})
+}
+
+// TestIdleWorkersShareACall holds back all shares of a call until as many as
+// there are workers are being valued.
+func TestIdleWorkersShareACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy, most atomic.Int64
+		var fail atomic.Bool
+		v, reg := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers = 3
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				most.Store(max(most.Load(), busy.Add(1)))
+				time.Sleep(time.Millisecond)
+				busy.Add(-1)
+				for i := range houses {
+					dst = append(dst, houses[i].Values[house.SqftLiving])
+				}
+				if fail.Load() && len(dst) > 0 && dst[0] > 0 {
+					return dst[1:]
+				}
+				return dst
+			})
+		})
+		houses := make([]house.House, 1000)
+		for i := range houses {
+			houses[i].Values[house.SqftLiving] = float64(i)
+		}
+		for _, n := range []int{1, 32, 33, 100, 1000} {
+			most.Store(0)
+			answer, err := v.Value(t.Context(), nil, houses[:n], valuer.Choice{})
+			if err != nil || len(answer.Prices) != n {
+				t.Fatalf("%d houses: %d prices, %v", n, len(answer.Prices), err)
+			}
+			for i, price := range answer.Prices {
+				if price != float64(i) {
+					t.Fatalf("of %d houses, %d has the price of house %g", n, i, price)
+				}
+			}
+			if want := min(3, int64(n+31)/32); most.Load() != want {
+				t.Errorf("%d houses were valued by %d workers at once, want %d", n, most.Load(), want)
+			}
+		}
+		fail.Store(true)
+		if answer, err := v.Value(t.Context(), nil, houses, valuer.Choice{}); !errors.Is(err, valuer.ErrModel) || answer.Prices != nil {
+			t.Errorf("a share that failed: %v, %v", len(answer.Prices), err)
+		}
+		synctest.Wait()
+		if err := testutil.GatherAndCompare(reg, strings.NewReader("# HELP prediction_workers_busy Workers that are valuing houses, aside too; one request of many houses may have several.\n# TYPE prediction_workers_busy gauge\nprediction_workers_busy 0\n"), "prediction_workers_busy"); err != nil {
+			t.Error(err)
 		}
 	})
 }
