@@ -191,7 +191,7 @@ func TestNoRequestIsLostOnStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	entered, gate := make(chan struct{}), make(chan struct{})
-	const slow = 77 // houses in the request that is in flight all along
+	const slow = 30 // houses in the request that is in flight all along
 	api := newAPI(t, func(s *setup) {
 		s.OwnOps, s.valuer.Workers = true, 4
 		s.model.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {

@@ -62,6 +62,22 @@ func (p *pace) observe(took time.Duration, houses int) {
 	p.nanoseconds.Store(int64(max(latest, 1)))
 }
 
+// atOnce calls do, which values a few houses, on a worker, for which it may
+// have to wait. It allocates nothing.
+func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() error) error {
+	work := int64(p.house()) * int64(houses)
+	ahead := v.backlog.Add(work) - work
+	defer v.backlog.Add(-work)
+	if err := v.acquire(ctx, false, ahead); err != nil {
+		return err
+	}
+	defer v.release()
+	start := time.Now()
+	err := do()
+	p.observe(time.Since(start), houses)
+	return err
+}
+
 // inTurns calls do with some of the houses at a time, from which on it says,
 // each time on a worker for which it waits in line anew. What has begun is not
 // refused. Workers for which nobody waits take a share of the houses, down to
@@ -72,14 +88,6 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 	idle := cap(v.workers) - len(v.workers) - 1
 	if idle > 0 && v.waiting.Load() == 0 {
 		atOnce = min(atOnce, max(atOnce/4, (len(houses)+idle)/(idle+1)))
-	}
-	if len(houses) <= atOnce {
-		defer v.backlog.Add(-each * all)
-		if err := v.acquire(ctx, false, ahead); err != nil {
-			return err
-		}
-		defer v.release()
-		return p.timed(houses, 0, do)
 	}
 	t := turns{valuer: v, houses: houses, atOnce: atOnce, pace: p, each: each, do: do}
 	defer func() { v.backlog.Add(-each * (all - t.valued.Load())) }()
@@ -96,14 +104,6 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 	}
 	t.shared.Wait()
 	return t.err
-}
-
-// timed calls do and takes note of how long a house took.
-func (p *pace) timed(some []house.House, from int, do func(from int, some []house.House) error) error {
-	start := time.Now()
-	err := do(from, some)
-	p.observe(time.Since(start), len(some))
-	return err
 }
 
 // turns is the houses of a call that are valued some at a time, and by whoever
@@ -138,7 +138,10 @@ func (t *turns) next() {
 		return
 	}
 	some := t.houses[from:min(from+t.atOnce, len(t.houses))]
-	if err := t.pace.timed(some, from, t.do); err != nil {
+	start := time.Now()
+	err := t.do(from, some)
+	t.pace.observe(time.Since(start), len(some))
+	if err != nil {
 		t.stop(err)
 		return
 	}

@@ -294,12 +294,15 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	ctx, span := v.tracer.Step(ctx, telemetry.StepPredict)
 	defer span.End()
 	start := time.Now()
-	dst = slices.Grow(dst[:0], len(houses))[:len(houses)]
-	err := v.inTurns(ctx, houses, PricedAtOnce, &v.pricing, func(from int, some []house.House) error {
-		prices, err := v.price(r, role, dst[from:from:from+len(some)], some)
-		copy(dst[from:], prices)
-		return err
-	})
+	var err error
+	if len(houses) <= PricedAtOnce/4 {
+		err = v.atOnce(ctx, len(houses), &v.pricing, func() (err error) {
+			dst, err = v.price(r, role, dst, houses)
+			return err
+		})
+	} else {
+		dst, err = v.priceInTurns(ctx, r, role, dst, houses)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +310,17 @@ func (v *Valuer) work(ctx context.Context, r *running, role Role, dst []float64,
 	// not quicker for that than one that is new.
 	v.tracer.Observe(ctx, v.metricsOf(r.loaded, role).Duration, time.Since(start).Seconds())
 	return dst, nil
+}
+
+// priceInTurns prices many houses.
+func (v *Valuer) priceInTurns(ctx context.Context, r *running, role Role, dst []float64, houses []house.House) ([]float64, error) {
+	dst = slices.Grow(dst[:0], len(houses))[:len(houses)]
+	err := v.inTurns(ctx, houses, PricedAtOnce, &v.pricing, func(from int, some []house.House) error {
+		prices, err := v.price(r, role, dst[from:from:from+len(some)], some)
+		copy(dst[from:], prices)
+		return err
+	})
+	return dst, err
 }
 
 // release gives a worker back.
