@@ -1,27 +1,41 @@
 package gbdt
 
-import "unsafe"
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+)
 
-// A walker is the engine for any processor: it walks four trees at once,
+// A walker is the engine for any processor: it walks eight trees at once,
 // from node to node without a branch, over codes in place of values.
 //
 // Both children of a node stand side by side, so that a step is one addition
-// of what the comparison gave; a leaf leads to itself, so that all four
+// of what the comparison gave; a leaf leads to itself, so that all eight
 // walks take as many steps. Branches that are not taken as foreseen are what
 // costs in a plain walk, and waiting for memory when only one tree is under
-// way.
+// way. Of some trees that follow one another those that are about as deep are
+// walked together, and their leaves are then summed in the order of the trees.
 type walker struct {
-	groups []treeGroup
-	nodes  []walkNode
-	values []float32 // by node: of leaves
-	rest   []uint32  // first nodes of the last trees, fewer than four
-	deep   int32     // of those
+	windows []treeWindow
+	nodes   []walkNode
+	values  []float32 // by node: of leaves
+	rest    []uint32  // first nodes of the last trees, too few for a window
+	deep    int32     // of those
 }
 
-// treeGroup is four trees that stand one after the other in the forest.
+// treeWindow is trees that stand one after the other in the forest.
+type treeWindow [windowGroups]treeGroup
+
+// windowGroups is so many that a window's nodes stay in a near cache.
+const windowGroups = 4
+
+const windowTrees = 8 * windowGroups
+
+// treeGroup is trees of a window that are about as deep.
 type treeGroup struct {
 	first [8]uint32 // node
-	deep  int32     // steps to the deepest leaf of the four
+	place [8]uint32 // in the window
+	deep  int32     // steps to the deepest leaf of all
 }
 
 // walkNode leads to the node child where the row's code is at most the
@@ -41,17 +55,27 @@ const (
 // newWalker compiles a forest for its quantiser.
 func newWalker(f *Forest, q *quantiser) *walker {
 	w := &walker{}
-	var group treeGroup
-	for t, root := range f.Roots {
-		first, deep := w.append(f, q, root)
-		group.first[t%8] = uint32(first)
-		group.deep = max(group.deep, deep)
-		if t%8 == 7 {
-			w.groups = append(w.groups, group)
-			group = treeGroup{}
+	for at := 0; at < len(f.Roots); at += windowTrees {
+		var trees [windowTrees]struct{ first, place, deep int32 }
+		n := min(windowTrees, len(f.Roots)-at)
+		for i := range trees[:n] {
+			trees[i].place = int32(i)
+			trees[i].first, trees[i].deep = w.append(f, q, f.Roots[at+i])
 		}
+		if n < windowTrees {
+			for i := range trees[:n] {
+				w.rest, w.deep = append(w.rest, uint32(trees[i].first)), max(w.deep, trees[i].deep)
+			}
+			break
+		}
+		slices.SortStableFunc(trees[:], func(a, b struct{ first, place, deep int32 }) int { return cmp.Compare(a.deep, b.deep) })
+		var window treeWindow
+		for i, tree := range trees {
+			group := &window[i/8]
+			group.first[i%8], group.place[i%8], group.deep = uint32(tree.first), uint32(tree.place), tree.deep
+		}
+		w.windows = append(w.windows, window)
 	}
-	w.rest, w.deep = append(w.rest, group.first[:len(f.Roots)%8]...), group.deep
 	return w
 }
 
@@ -113,12 +137,23 @@ func walk(nodes *walkNode, codes *[walkPlaces]uint32, group *treeGroup) (a, b, c
 // add adds to sums[r] the trees' leaves for row r, tree after tree. The codes
 // of row r, times codeScale, are codes[r].
 func (w *walker) add(codes [][walkPlaces]uint32, sums []float32) {
+	var leaves [rowsAtOnce][windowTrees]float32
 	values := w.values
-	for i := range w.groups {
-		for r := range sums {
-			a, b, c, d, e, f, g, h := walk(&w.nodes[0], &codes[r], &w.groups[i])
-			sum := sums[r] + values[a] + values[b] + values[c] + values[d]
-			sums[r] = sum + values[e] + values[f] + values[g] + values[h]
+	for i := range w.windows {
+		for k := range w.windows[i] {
+			group := &w.windows[i][k]
+			for r := range sums {
+				a, b, c, d, e, f, g, h := walk(&w.nodes[0], &codes[r], group)
+				of, at := &leaves[r], &group.place
+				of[at[0]%windowTrees], of[at[1]%windowTrees], of[at[2]%windowTrees], of[at[3]%windowTrees] = values[a], values[b], values[c], values[d]
+				of[at[4]%windowTrees], of[at[5]%windowTrees], of[at[6]%windowTrees], of[at[7]%windowTrees] = values[e], values[f], values[g], values[h]
+			}
+		}
+		for r, sum := range sums {
+			for _, v := range &leaves[r] {
+				sum += v
+			}
+			sums[r] = sum
 		}
 	}
 	for _, first := range w.rest {
