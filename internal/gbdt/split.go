@@ -87,6 +87,9 @@ func (c *criterion) scan(known []cell, column int, left, sum cell, b bounds, fou
 	bar := found.gain * justBelow
 	for code := range known {
 		in := &known[code]
+		if in.h == 0 {
+			continue // the same rows left as by the code before
+		}
 		left.g += in.g
 		left.h += in.h
 		right := cell{sum.g - left.g, sum.h - left.h}

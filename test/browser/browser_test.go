@@ -156,7 +156,7 @@ func open(t testing.TB, v view) context.Context {
 		t.Skip("chromium is not installed")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WSURLReadTimeout(patience),
-		chromedp.UserDataDir(t.TempDir()))
+		chromedp.UserDataDir(profile(t)))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	// Of events that the protocol has gained since, it logs that it knows nothing.
@@ -174,6 +174,26 @@ func open(t testing.TB, v view) context.Context {
 		t.Fatal(err)
 	}
 	return ctx
+}
+
+// profile returns a folder for the browser, which is removed after it: what it
+// has started may write there for a moment longer than it runs.
+func profile(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "housing-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := os.RemoveAll(dir)
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = os.RemoveAll(dir) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // run does things in the browser, each within patience.
