@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // crew is goroutines that share one piece of work after another. A tree is
@@ -59,7 +60,7 @@ func (c *crew) share(n int, do func(i int)) {
 	p.work()
 	for looks := 1; p.busy.Load() > 0; looks++ {
 		if looks%looksBeforeSleep == 0 {
-			runtime.Gosched()
+			time.Sleep(shortSleep) // somebody else has the processor
 		}
 	}
 }
@@ -70,8 +71,11 @@ func (p *piece) work() {
 	}
 }
 
-// looksBeforeSleep is how often a helper looks for work: for some 30 µs.
+// looksBeforeSleep is how often a helper looks for work, or its caller for the
+// end of it, before they sleep: for some 30 µs.
 const looksBeforeSleep = 1 << 15
+
+const shortSleep = 50 * time.Microsecond
 
 func (h *helper) help() {
 	for {
