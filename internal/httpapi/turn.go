@@ -29,7 +29,7 @@ const (
 	longestTurn = 25 * time.Millisecond
 	// fewRunnable for each processor may wait however long that takes, as a
 	// machine that is busy with other things makes all wait.
-	fewRunnable = 16
+	fewRunnable = 32
 )
 
 // tooLong says whether a request that is let in now would wait too long.
