@@ -52,17 +52,14 @@ func (a *API) pageRoutes() []route {
 const fileRecords = 500
 
 // setPageHeaders sets what every page has: its policy, and that it is shown in
-// no other. Where tokens are typed into pages, windows that a page of others
-// has opened are cut off from it too; without them there is nothing to gain,
-// and a browser takes some 25 ms for the process that it then starts.
+// no other. Windows that a page of others has opened are cut off from
+// that page too, for which a browser takes some 25 ms.
 func (x *exchange) setPageHeaders(policy string) {
 	header := x.Header()
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Frame-Options", "DENY")
-	if x.api.Auth != nil {
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
-	}
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 }
 
