@@ -58,7 +58,7 @@ type API struct {
 	refusals      telemetry.Sampler // of requests that were refused unread
 	bodies        budget            // memory of bodies that are arriving
 	inFlight      budget            // of requests
-	turns         turns
+	processors    processors
 	draining      atomic.Bool
 	errors        recentErrors
 	limitPolicy   []string // header that says what the limiter allows
@@ -187,10 +187,12 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 // refused unread while they would wait too long; probes always pass.
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
 	if r.takesBody() && r.scope == auth.Predict {
-		if a.Valuer.Behind() || a.turns.tooLong() {
+		if a.processors.behind() || a.Valuer.Behind() {
 			a.Metrics.OverloadedQueue.Inc()
 			return overloadedNow
 		}
+	} else {
+		a.processors.other()
 	}
 	if r.takesBody() && a.MaxInFlight > 0 {
 		if !a.inFlight.take(1) {
