@@ -76,7 +76,7 @@ throughput: ## compare by turns a service that shows all of itself with one that
 
 # On a machine that does other work, as root: chrt --rr 10 make capacity
 .PHONY: capacity
-capacity: ## measure what requests take, and hold `housing plan` to two loads within 20 % (two minutes, two processors)
+capacity: ## measure what requests take, and hold `housing plan` to two loads within 20 % (three minutes, two processors)
 	CAPACITY=long $(SIMD) go test -v -timeout 15m -count 1 -run 'TestThePlanIsRight|TestWhatRedisAndPostgreSQLHold' ./internal/cli
 
 .PHONY: fleet

@@ -150,12 +150,6 @@ func (o *observed) count(requests, lasted, used float64) {
 	slices.Sort(o.took)
 }
 
-// add puts what was seen another time to it.
-func (o *observed) add(other *observed) {
-	o.took, o.late = append(o.took, other.took...), max(o.late, other.late)
-	o.count(o.requests+other.requests, o.lasted+other.lasted, o.used+other.used)
-}
-
 // saturate asks as fast as the service answers, over some connections.
 func (a *arrivals) saturate(t *testing.T, long time.Duration) *observed {
 	t.Helper()
@@ -180,10 +174,12 @@ func (a *arrivals) saturate(t *testing.T, long time.Duration) *observed {
 	return &o
 }
 
-// TestThePlanIsRight takes what a request costs from a run in which the
+// TestThePlanIsRight takes what a request costs from a while in which the
 // service has no rest and one with little load, and holds `housing plan` to
 // two loads between: busy cores, p50 and p95 may differ by a fifth. A third, at
-// the edge of the usual headroom, is shown. The service has one processor, as the requests come from the other one.
+// the edge of the usual headroom, is shown. That is done several times, and the
+// middle counts, as a machine is slower for a while: planned and measured are of the
+// same while. The service has one processor, as the requests come from the other one.
 func TestThePlanIsRight(t *testing.T) {
 	if os.Getenv("CAPACITY") != "long" {
 		t.Skip("CAPACITY=long is not set: make capacity")
@@ -192,35 +188,16 @@ func TestThePlanIsRight(t *testing.T) {
 	t.Logf("seed %d", seed)
 	s := startService(t, map[string]string{"RATE_LIMIT": "off", "GOMAXPROCS": "1"})
 	pin(t, s.command.Process.Pid, 0)
+	pin(t, os.Getpid(), 1)
 	a := arrivals{s: s, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}, random: rand.New(rand.NewPCG(seed, 1))}
 	defer a.client.CloseIdleConnections()
 	const houses, held = 100, 2 // of the loads; the third is shown
 	of := map[int]*arrivals{1: a.of(1), houses: a.of(houses)}
-	// By turns, so that a machine that is slower for a while is so for all.
-	busiest, quiet, loaded := map[int]*observed{1: {}, houses: {}}, map[int]*observed{1: {}, houses: {}}, []*observed{{}, {}, {}}
 	most := map[int]float64{}
 	for n, a := range of {
 		a.saturate(t, time.Second) // until it is warm
 		most[n] = 1 / a.saturate(t, 3*time.Second).cost
 	}
-	for range 4 {
-		for n, a := range of {
-			busiest[n].add(a.saturate(t, 2*time.Second))
-			quiet[n].add(a.load(t, 0.15*most[n], 5*time.Second))
-		}
-		for i, busy := range []float64{0.3, 0.5, 0.65} {
-			loaded[i].add(of[houses].load(t, busy*most[houses], 6*time.Second))
-		}
-	}
-	for n := range of {
-		t.Logf("houses %d, without rest: %.0f requests/s, %.3f cores, %.4f ms of a core a request", n, busiest[n].rate, busiest[n].cores, 1e3*busiest[n].cost)
-		t.Logf("houses %d, little load: %v; waking takes %.4f ms", n, quiet[n], 1e3*waking(quiet[n], busiest[n].cost))
-	}
-	each := (busiest[houses].cost - busiest[1].cost) / (houses - 1)
-	service := capacity.Service{Request: busiest[1].cost - each, House: each, Wake: waking(quiet[houses], busiest[houses].cost)}
-	service.Variation, service.WakeDelay = fit(quiet[houses], service, houses)
-	t.Logf("calibration: %.1f µs a request, %.2f µs a house, %.1f µs to wake, variation %.3f, %.3f ms beside it; resident %.0f MiB",
-		1e6*service.Request, 1e6*service.House, 1e6*service.Wake, service.Variation, 1e3*service.WakeDelay, s.resident()/(1<<20))
 
 	prices := capacity.BuiltinPrices()
 	for i := range prices.Machines {
@@ -234,30 +211,52 @@ func TestThePlanIsRight(t *testing.T) {
 	if err := os.WriteFile(table, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for i, seen := range loaded {
-		t.Logf("measured: %v", seen)
-		const replicas = 3 // the least that are planned
-		code, stdout, stderr := run(t, nil, "plan", "--json", "--prices", table, "--rps", fmt.Sprint(replicas*seen.rate), "--records", fmt.Sprint(houses),
-			"--cores", "1", "--spare", "0", "--headroom", "0.05", "--variation", fmt.Sprint(service.Variation), "--service-time", duration(service.Request),
-			"--record-time", duration(service.House), "--wake-time", duration(service.Wake), "--wake-delay", duration(service.WakeDelay))
-		var plan capacity.Plan
-		if err := json.Unmarshal([]byte(stdout), &plan); err != nil || code != success || plan.Replicas != replicas {
-			t.Fatalf("plan: code %d, %v: %s%s", code, err, stdout, stderr)
+	loads := []float64{0.3, 0.5, 0.65}
+	what := []string{"busy cores", "p50", "p95", "p99"} // p99, of too few requests, is shown only
+	off := make([][][]float64, len(loads))              // planned by measured less one, of each load and figure
+	for i := range off {
+		off[i] = make([][]float64, len(what))
+	}
+	for range 7 {
+		busiest, quiet := map[int]*observed{}, map[int]*observed{}
+		for n, a := range of {
+			busiest[n] = a.saturate(t, 2*time.Second)
+			quiet[n] = a.load(t, 0.15*most[n], 4*time.Second)
+			t.Logf("houses %d, without rest: %.0f requests/s, %.3f cores, %.4f ms of a core a request", n, busiest[n].rate, busiest[n].cores, 1e3*busiest[n].cost)
+			t.Logf("houses %d, little load: %v; waking takes %.4f ms", n, quiet[n], 1e3*waking(quiet[n], busiest[n].cost))
 		}
-		planned := plan.Situations[0]
-		for _, c := range []struct {
-			what       string
-			plan, seen float64
-			held       bool
-		}{
-			{"busy cores", planned.Utilisation, seen.cores, true},
-			{"p50", planned.P50, seen.quantile(0.5), true},
-			{"p95", planned.P95, seen.quantile(0.95), true},
-			{"p99", planned.P99, seen.quantile(0.99), false}, // of too few requests
-		} {
-			t.Logf("%-10s planned %.5f, measured %.5f: %+.1f %%", c.what, c.plan, c.seen, 100*(c.plan/c.seen-1))
-			if i < held && c.held && math.Abs(c.plan/c.seen-1) > 0.2 {
-				t.Errorf("%s at %.0f requests a second: planned %v, measured %v", c.what, seen.rate, c.plan, c.seen)
+		each := (busiest[houses].cost - busiest[1].cost) / (houses - 1)
+		service := capacity.Service{Request: busiest[1].cost - each, House: each, Wake: waking(quiet[houses], busiest[houses].cost)}
+		service.Variation, service.WakeDelay = fit(quiet[houses], service, houses)
+		t.Logf("calibration: %.1f µs a request, %.2f µs a house, %.1f µs to wake, variation %.3f, %.3f ms beside it; resident %.0f MiB",
+			1e6*service.Request, 1e6*service.House, 1e6*service.Wake, service.Variation, 1e3*service.WakeDelay, s.resident()/(1<<20))
+		for i, load := range loads {
+			seen := of[houses].load(t, load*most[houses], 4*time.Second)
+			const replicas = 3 // the least that are planned
+			code, stdout, stderr := run(t, nil, "plan", "--json", "--prices", table, "--rps", fmt.Sprint(replicas*seen.rate), "--records", fmt.Sprint(houses),
+				"--cores", "1", "--spare", "0", "--headroom", "0.05", "--variation", fmt.Sprint(service.Variation), "--service-time", duration(service.Request),
+				"--record-time", duration(service.House), "--wake-time", duration(service.Wake), "--wake-delay", duration(service.WakeDelay))
+			var plan capacity.Plan
+			if err := json.Unmarshal([]byte(stdout), &plan); err != nil || code != success || plan.Replicas != replicas {
+				t.Fatalf("plan: code %d, %v: %s%s", code, err, stdout, stderr)
+			}
+			p := plan.Situations[0]
+			t.Logf("measured: %v", seen)
+			for k, planned := range []float64{p.Utilisation, p.P50, p.P95, p.P99} {
+				measured := []float64{seen.cores, seen.quantile(0.5), seen.quantile(0.95), seen.quantile(0.99)}[k]
+				off[i][k] = append(off[i][k], planned/measured-1)
+				t.Logf("%-10s planned %.5f, measured %.5f: %+.1f %%", what[k], planned, measured, 100*(planned/measured-1))
+			}
+		}
+	}
+	for i, load := range loads {
+		for k, figure := range what {
+			slices.Sort(off[i][k])
+			middle := off[i][k][len(off[i][k])/2]
+			t.Logf("%.0f %% of the most, %-10s: planned is %+.1f %% off in the middle, %+.1f to %+.1f %%",
+				100*load, figure, 100*middle, 100*off[i][k][0], 100*off[i][k][len(off[i][k])-1])
+			if i < held && figure != "p99" && math.Abs(middle) > 0.2 {
+				t.Errorf("%s at %.0f %% of the most is planned %+.1f %% off", figure, 100*load, 100*middle)
 			}
 		}
 	}
@@ -266,7 +265,7 @@ func TestThePlanIsRight(t *testing.T) {
 // waking returns what a request that finds the core idle takes more than one
 // of a core without rest, in seconds.
 func waking(quiet *observed, cost float64) float64 {
-	return max(0, (quiet.cost-cost)/(1-quiet.cores))
+	return max(0, (quiet.cost-cost)/(1-math.Pow(quiet.cores, 1.5)))
 }
 
 // duration writes seconds as a flag takes them.
