@@ -54,8 +54,8 @@ func (q Queue) Utilisation() float64 {
 
 // idle returns how much of what a request takes more of an idle core it takes of
 // one that is so busy. If only the first request after a pause took more, it
-// would be 1 - busy. The power describes what `make capacity` measured at
-// five loads, within 4 % (docs/capacity.md).
+// would be 1 - busy. The power describes the costs that `make capacity` saw at
+// three loads in four runs, within 4 %.
 func idle(busy float64) float64 { return 1 - busy*math.Sqrt(busy) }
 
 // overloaded says whether more comes than can be served.
