@@ -45,6 +45,7 @@ var (
 	valueJSON        = []string{"application/json"}
 	valueProblemJSON = []string{"application/problem+json"}
 	valueText        = []string{"text/plain; charset=utf-8"}
+	valueScript      = []string{"text/javascript; charset=utf-8"}
 )
 
 // chain composes what every request goes through, outermost first: the

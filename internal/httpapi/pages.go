@@ -81,7 +81,7 @@ func (a *API) shell(of func(p *web.Page) templ.Component) func(x *exchange, r *h
 	}
 }
 
-// asset answers with a style sheet or a script.
+// asset answers with a script.
 func asset(x *exchange, r *http.Request, assets map[string]web.Asset) error {
 	found, ok := assets[r.PathValue("name")]
 	if !ok {
@@ -94,7 +94,7 @@ func asset(x *exchange, r *http.Request, assets map[string]web.Asset) error {
 		x.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	x.answer(http.StatusOK, []string{found.ContentType}, found.Body)
+	x.answer(http.StatusOK, valueScript, found.Body)
 	return nil
 }
 

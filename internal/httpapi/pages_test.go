@@ -155,7 +155,7 @@ func TestTheFirstViewIsSmall(t *testing.T) {
 	a := newAPI(t, nil)
 	for _, page := range []string{"/", "/file", "/model", "/operations"} {
 		paths, total := firstView(t, a, page)
-		if total > 100_000 || len(paths) < 4 {
+		if total > 100_000 || len(paths) < 3 {
 			t.Errorf("%s: %d bytes in %q", page, total, paths)
 		}
 		t.Logf("%s: %d bytes in %d answers", page, total, len(paths))

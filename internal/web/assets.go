@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"path"
-	"strings"
 )
 
 //go:embed assets
@@ -19,6 +18,12 @@ var embedded embed.FS
 //go:embed style.css
 var styleSheet string
 
+//go:embed icon.svg
+var icon []byte
+
+// iconURI has no address of its own, so that nobody has to ask for it.
+var iconURI = "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(icon)
+
 // Policy is the content security policy of the pages: their own style sheet,
 // and files and answers of this service alone.
 var Policy = "default-src 'none'; script-src 'self'; style-src 'sha256-" + styleDigest() + "'; img-src 'self' data:; connect-src 'self'; " +
@@ -29,10 +34,9 @@ func styleDigest() string {
 	return base64.StdEncoding.EncodeToString(digest[:])
 }
 
-// Asset is a script or a picture.
+// Asset is a script.
 type Asset struct {
 	Body        []byte
-	ContentType string
 	ETag        string
 }
 
@@ -49,14 +53,7 @@ func Assets() map[string]Asset {
 			panic(err)
 		}
 		digest := sha256.Sum256(body)
-		assets[e.Name()] = Asset{body, contentType(e.Name()), `"` + hex.EncodeToString(digest[:8]) + `"`}
+		assets[e.Name()] = Asset{body, `"` + hex.EncodeToString(digest[:8]) + `"`}
 	}
 	return assets
-}
-
-func contentType(name string) string {
-	if strings.HasSuffix(name, ".js") {
-		return "text/javascript; charset=utf-8"
-	}
-	return "image/svg+xml"
 }

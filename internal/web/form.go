@@ -35,8 +35,9 @@ type Group struct {
 type Input struct {
 	Name, Title, Unit, Help string
 	Required                bool
-	Type                    string // of the input element
-	Min, Max, Step          string
+	Keys                    string // of a keyboard on a screen, as inputmode takes them; "" for all
+	Min, Max                string
+	Day                     bool // a script makes it a choice of days
 	Choices                 []Choice // of a list; nil is an input element
 	Value                   string
 	Fault                   string // what is wrong with it
@@ -73,12 +74,6 @@ var helps = map[house.Field]string{
 	house.Grade:      "King County's grade of construction and design.",
 }
 
-// steps are between the values of inputs, where not 1.
-var steps = map[house.Field]string{
-	house.Bathrooms: "0.25", house.Floors: "0.5", house.Lat: "any", house.Long: "any",
-	house.SqftLiving: "any", house.SqftAbove: "any", house.SqftBasement: "any", house.SqftLot: "any", house.SqftLiving15: "any", house.SqftLot15: "any",
-}
-
 // optionalGroup begins with a note that its fields may stay empty.
 func (g *Group) optional() bool {
 	return !slices.ContainsFunc(g.Inputs, func(i Input) bool { return i.Required })
@@ -95,7 +90,7 @@ func NewForm(values url.Values, year int) *Form {
 		f.Groups = append(f.Groups, group)
 	}
 	f.Date = Input{
-		Name: house.DateField, Title: "As of", Type: "date", Value: strings.TrimSpace(values.Get(house.DateField)),
+		Name: house.DateField, Title: "As of", Day: true, Value: strings.TrimSpace(values.Get(house.DateField)),
 		Help: "Day for which the price holds. Empty: the newest sale that the model knows.",
 	}
 	return f
@@ -106,14 +101,14 @@ func newInput(field house.Field, value string, year int) Input {
 	least, greatest := s.Range(year)
 	i := Input{
 		Name: s.Name, Title: s.Title, Unit: s.Unit, Help: s.Help, Required: s.Required, Value: value,
-		Type: "number", Min: plain(least), Max: plain(greatest), Step: "1",
+		Keys: "decimal", Min: plain(least), Max: plain(greatest),
 	}
-	if step, ok := steps[field]; ok {
-		i.Step = step
+	if least < 0 {
+		i.Keys = "" // not all others have a minus
 	}
 	switch s.Kind {
 	case house.ZIP:
-		i.Type, i.Min, i.Max, i.Step = "text", "", "", ""
+		i.Keys, i.Min, i.Max = "numeric", "", ""
 	case house.Year, house.YearOrZero:
 		i.Unit = ""
 		if s.Kind == house.YearOrZero {

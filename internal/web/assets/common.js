@@ -4,7 +4,7 @@
 document.documentElement.classList.add("js");
 
 const keptAs = "housing-token";
-let token = sessionStorage.getItem(keptAs) ?? "";
+let token = (document.body.hasAttribute("data-guarded") && sessionStorage.getItem(keptAs)) || "";
 
 // authorized adds the token, if there is one, to the options of a call.
 function authorized(options = {}) {

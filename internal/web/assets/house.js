@@ -5,6 +5,12 @@ const answer = document.getElementById("answer");
 const faults = document.getElementById("faults");
 const remembered = "housing-house";
 
+// A day is chosen from a calendar, which takes a browser a while to paint: not
+// before somebody comes to it.
+form.addEventListener("focusin", ({ target }) => {
+  if (target.dataset.type) target.type = target.dataset.type;
+});
+
 // values returns what is filled in, by name.
 const values = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token"));
 
@@ -175,12 +181,14 @@ async function readRow(pasted) {
   return Object.fromEntries(names.map((name, i) => [name, row[i] ?? ""]));
 }
 
-// The last house comes back into an empty form.
-if (Object.keys(values()).length === 0) {
+// The last house comes back into an empty form, once the page is there: a
+// browser takes a while to look into its storage.
+addEventListener("load", () => {
+  if (Object.keys(values()).length > 0) return;
   try {
     fillIn(JSON.parse(localStorage.getItem(remembered) ?? "{}"));
   } catch {
     localStorage.removeItem(remembered);
   }
-}
+});
 afterAnswer();
