@@ -130,7 +130,7 @@ func TestARowIsPasted(t *testing.T) {
 	csv := "id,date,price,bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n" +
 		`"7129300520","20141013T000000",221900,3,2.5,2220,6380,"1.5",1660,560,"98115"`
 	for _, row := range []string{typedRecord, `{"records":[` + typedRecord + `]}`, csv} {
-		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.Focus("#paste-open", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
+		run(t, ctx, chromedp.Navigate(s.base+"/"), chromedp.WaitVisible("#paste-open", chromedp.ByID), chromedp.Focus("#paste-open", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
 		until(t, ctx, "the dialog", `document.activeElement.id === "paste-text"`)
 		run(t, ctx, chromedp.SetValue("#paste-text", row, chromedp.ByID), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
 		until(t, ctx, "the price", `document.querySelector("[data-price]")`)

@@ -181,14 +181,14 @@ async function readRow(pasted) {
   return Object.fromEntries(names.map((name, i) => [name, row[i] ?? ""]));
 }
 
-// The last house comes back into an empty form, once the page is there: a
-// browser takes a while to look into its storage.
-addEventListener("load", () => {
-  if (Object.keys(values()).length > 0) return;
+// The last house comes back into an empty form.
+if (Object.keys(values()).length === 0) {
   try {
     fillIn(JSON.parse(localStorage.getItem(remembered) ?? "{}"));
   } catch {
     localStorage.removeItem(remembered);
   }
-});
+}
+// An example of the address is valued, as one that is chosen is.
+if (new URLSearchParams(location.search).has("example") && !answer.querySelector("[data-price]")) value(false);
 afterAnswer();
