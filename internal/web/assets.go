@@ -42,8 +42,8 @@ func digest(text string) string {
 
 // Asset is a script.
 type Asset struct {
-	Body        []byte
-	ETag        string
+	Body []byte
+	ETag string
 }
 
 // Assets returns the files of the pages by name.

@@ -37,7 +37,7 @@ type Input struct {
 	Required                bool
 	Keys                    string // of a keyboard on a screen, as inputmode takes them; "" for all
 	Min, Max                string
-	Day                     bool // a script makes it a choice of days
+	Day                     bool     // a script makes it a choice of days
 	Choices                 []Choice // of a list; nil is an input element
 	Value                   string
 	Fault                   string // what is wrong with it
