@@ -10,7 +10,7 @@ import (
 type Service struct {
 	Request   float64 `json:"request_seconds"`    // of a core, for each request
 	House     float64 `json:"house_seconds"`      // of a core, for each house in it
-	Wake      float64 `json:"wake_seconds"`       // of a core, more, for a request that finds it idle
+	Wake      float64 `json:"wake_seconds"`       // more, of a core that is otherwise idle; less the busier that is
 	WakeDelay float64 `json:"wake_delay_seconds"` // that the answer of a core that was idle takes more, beside it
 	Variation float64 `json:"variation"`          // standard deviation of the sum by its mean
 	Beside    float64 `json:"beside_seconds"`     // that an answer takes beside the core: network, wake-ups

@@ -30,7 +30,7 @@ type Queue struct {
 	Cores     int     // 1 or more
 	Rate      float64 // requests a second, above 0
 	Service   float64 // seconds that a request has a core, in the mean, above 0
-	Wake      float64 // seconds, more, that it has one that is idle otherwise; less the busier it is
+	Wake      float64 // seconds, more, that it has one that is otherwise idle; less the busier that is
 	WakeDelay float64 // seconds, more, until it is answered where it finds a core idle, in which the core is free
 	Variation float64 // standard deviation of the service time by its mean, 0 or more
 }
@@ -160,7 +160,7 @@ func (q Queue) Quantile(p float64) float64 {
 
 // longer returns the probability of a wait that is longer than a time. Of those
 // who wait half are taken to do so briefly and half long, such that the mean is
-// right. How long the long ones are was fitted to simulations, which tests
+// right; or, with little to do, for what is left of one service. How long the long ones are was fitted to simulations, which tests
 // repeat: about as long as in the order of arrival with little to do, and up to 1.6 times with much.
 func (q Queue) longer() func(t float64) float64 {
 	waits, busy := q.Waits(), q.Utilisation()
@@ -174,7 +174,7 @@ func (q Queue) longer() func(t float64) float64 {
 		case t < 0:
 			return waits
 		case mean >= long: // waits vary less than exponential ones
-			return min(waits, waits*mean/long*math.Exp(-t/long))
+			return waits * max(1-t/(2*mean), min(1, mean/long*math.Exp(-t/long)))
 		}
 		return waits / 2 * (math.Exp(-t/long) + math.Exp(-t/brief))
 	}

@@ -69,7 +69,7 @@ func TestTheSimulation(t *testing.T) {
 // TestQuantilesAgainstASimulation of many requests.
 func TestQuantilesAgainstASimulation(t *testing.T) {
 	for _, cores := range []int{1, 2, 8} {
-		for _, busy := range []float64{0.3, 0.6, 0.8} {
+		for _, busy := range []float64{0.05, 0.3, 0.6, 0.8} {
 			for _, variation := range []float64{0, 0.5, 1.5} {
 				t.Run(fmt.Sprintf("%d cores, %v busy, variation %v", cores, busy, variation), func(t *testing.T) {
 					q := Queue{Cores: cores, Rate: busy * float64(cores), Service: 1, Variation: variation}

@@ -87,16 +87,18 @@ func wait(long time.Duration) {
 	}
 }
 
-// pin keeps all threads of a process, and those that they start, on one
-// processor.
-func pin(t *testing.T, process, processor int) {
+// pin keeps all threads of a process, and those that they start, on some
+// processors.
+func pin(t *testing.T, process int, processors ...int) {
 	t.Helper()
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", process))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var set unix.CPUSet
-	set.Set(processor)
+	for _, p := range processors {
+		set.Set(p)
+	}
 	for _, thread := range threads {
 		id, err := strconv.Atoi(thread.Name())
 		if err != nil {
@@ -189,6 +191,7 @@ func TestThePlanIsRight(t *testing.T) {
 	s := startService(t, map[string]string{"RATE_LIMIT": "off", "GOMAXPROCS": "1"})
 	pin(t, s.command.Process.Pid, 0)
 	pin(t, os.Getpid(), 1)
+	defer pin(t, os.Getpid(), 0, 1)
 	a := arrivals{s: s, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}, random: rand.New(rand.NewPCG(seed, 1))}
 	defer a.client.CloseIdleConnections()
 	const houses, held = 100, 2 // of the loads; the third is shown
@@ -262,8 +265,8 @@ func TestThePlanIsRight(t *testing.T) {
 	}
 }
 
-// waking returns what a request that finds the core idle takes more than one
-// of a core without rest, in seconds.
+// waking returns what a request takes more of a core that is otherwise idle than
+// of one without rest, in seconds.
 func waking(quiet *observed, cost float64) float64 {
 	return max(0, (quiet.cost-cost)/(1-math.Pow(quiet.cores, 1.5)))
 }

@@ -26,8 +26,8 @@ type planCommand struct {
 	KeepDays    int           `name:"keep-days" placeholder:"N" help:"Days that predictions stay in PostgreSQL. Default: none is kept."`
 	ServiceTime time.Duration `name:"service-time" placeholder:"TIME" help:"What a request takes of a core. Default: as measured."`
 	RecordTime  time.Duration `name:"record-time" placeholder:"TIME" help:"What each house takes of a core. Default: as measured."`
-	WakeTime    time.Duration `name:"wake-time" placeholder:"TIME" help:"What a request takes more that finds the core idle. Default: as measured."`
-	WakeDelay   time.Duration `name:"wake-delay" placeholder:"TIME" help:"What its answer takes more, beside the core. Default: as measured."`
+	WakeTime    time.Duration `name:"wake-time" placeholder:"TIME" help:"What a request takes more of a core that is otherwise idle; it takes less of it the busier that is. Default: as measured."`
+	WakeDelay   time.Duration `name:"wake-delay" placeholder:"TIME" help:"What its answer takes more, beside the core, where it finds one idle. Default: as measured."`
 	Variation   *float64      `name:"variation" placeholder:"RATIO" help:"Standard deviation of what requests take, by its mean. Default: as measured, of requests that are alike."`
 	NetworkTime time.Duration `name:"network-time" placeholder:"TIME" help:"What an answer takes in the network, there and back. Default: none."`
 	Memory      float64       `placeholder:"MIB" help:"Memory of a replica. Default: 384, the limit in deploy/kubernetes."`

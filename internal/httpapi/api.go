@@ -187,12 +187,11 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 // refused unread while they would wait too long; probes always pass.
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
 	if r.takesBody() && r.scope == auth.Predict {
+		a.processors.predictions.Add(1)
 		if a.processors.behind() || a.Valuer.Behind() {
 			a.Metrics.OverloadedQueue.Inc()
 			return overloadedNow
 		}
-	} else {
-		a.processors.other()
 	}
 	if r.takesBody() && a.MaxInFlight > 0 {
 		if !a.inFlight.take(1) {

@@ -58,6 +58,7 @@ func (a *API) chain(mux *http.ServeMux) http.Handler {
 		*x = exchange{ResponseWriter: w, api: a, request: r, route: unmatched, started: a.Now()}
 		x.id, x.made = requestID(r)
 		a.Metrics.HTTPInFlight.Inc()
+		a.processors.requests.Add(1)
 		defer a.finish(x)
 		header := w.Header()
 		header["X-Request-Id"] = []string{x.id}

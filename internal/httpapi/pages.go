@@ -119,6 +119,7 @@ func (a *API) housePage(x *exchange, r *http.Request) error {
 // part of it that the address asks for: the way of POST /v1/valuations, with
 // a page written in the end. An error is shown in the page.
 func (a *API) valuePage(x *exchange, r *http.Request) error {
+	a.processors.predictions.Add(1)
 	values, err := readForm(r)
 	if err != nil {
 		return err

@@ -10,10 +10,11 @@ import (
 
 // processors tells whether predictions wait too long for one of them. With too
 // many at once that is where they wait: before they are read, and not for a
-// worker. Where others are what the processors are kept busy with, as by a
-// flood of resets, to refuse predictions would make no room.
+// worker. Where most requests are others, as in a flood of resets, to refuse predictions
+// would make no room. Requests are counted and not what they cost: beside many
+// cheap ones, large predictions wait for a worker, of which [valuer.Valuer.Behind] tells.
 type processors struct {
-	predictions, others atomic.Int64 // that came lately: halved at each look
+	requests, predictions atomic.Int64 // that came lately: halved at each look
 
 	due  atomic.Int64 // when to look again, in nanoseconds since began
 	late atomic.Bool  // as of the last look
@@ -38,16 +39,12 @@ const (
 
 // behind says whether a prediction that is let in now would wait too long.
 func (p *processors) behind() bool {
-	p.predictions.Add(1)
 	now := int64(time.Since(began))
 	if due := p.due.Load(); now >= due && p.due.CompareAndSwap(due, now+int64(looksEvery)) {
 		p.look()
 	}
 	return p.late.Load()
 }
-
-// other takes note of a request that is no prediction.
-func (p *processors) other() { p.others.Add(1) }
 
 func (p *processors) look() {
 	p.lock.Lock()
@@ -68,9 +65,9 @@ func (p *processors) look() {
 			long += n
 		}
 	}
-	predictions, others := p.predictions.Load(), p.others.Load()
+	requests, predictions := p.requests.Load(), p.predictions.Load()
+	p.requests.Add(-(requests + 1) / 2)
 	p.predictions.Add(-(predictions + 1) / 2)
-	p.others.Add(-(others + 1) / 2)
 	many := runnable > uint64(fewRunnable*runtime.GOMAXPROCS(0))
-	p.late.Store(many && 10*long > all && predictions >= others)
+	p.late.Store(many && 10*long > all && 2*predictions >= requests)
 }

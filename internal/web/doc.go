@@ -9,7 +9,7 @@
 //     API can do.
 //
 // Pages are templ components (*.templ, from which `make generate` writes Go):
-// what is put into them is escaped by where it stands. They hold no script and
-// no style of their own, as their content security policy, [Policy], lets in
-// only files of this service.
+// what is put into them is escaped by where it stands. Of their own they hold the
+// style sheet and the lines that read their script, in the head; their content
+// security policy, [Policy], lets in these two by digest, and files of this service.
 package web

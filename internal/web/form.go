@@ -37,6 +37,7 @@ type Input struct {
 	Required                bool
 	Keys                    string // of a keyboard on a screen, as inputmode takes them; "" for all
 	Min, Max                string
+	Length                  int      // at most, of a text; 0 is any
 	Day                     bool     // a script makes it a choice of days
 	Choices                 []Choice // of a list; nil is an input element
 	Value                   string
@@ -91,7 +92,7 @@ func NewForm(values url.Values, year int) *Form {
 	}
 	f.Date = Input{
 		Name: house.DateField, Title: "As of", Day: true, Value: strings.TrimSpace(values.Get(house.DateField)),
-		Help: "Day for which the price holds. Empty: the newest sale that the model knows.",
+		Help: "Day for which the price holds, as 2015-05-27. Empty: the newest sale that the model knows.",
 	}
 	return f
 }
@@ -108,7 +109,7 @@ func newInput(field house.Field, value string, year int) Input {
 	}
 	switch s.Kind {
 	case house.ZIP:
-		i.Keys, i.Min, i.Max = "numeric", "", ""
+		i.Keys, i.Min, i.Max, i.Length = "numeric", "", "", 5
 	case house.Year, house.YearOrZero:
 		i.Unit = ""
 		if s.Kind == house.YearOrZero {

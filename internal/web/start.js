@@ -2,13 +2,19 @@
   // A page is painted before its script, which makes it handier, is read. What
   // needs the script is not shown before.
   const script = document.currentScript.dataset.script;
-  const read = () => import(script);
-  if (PerformanceObserver.supportedEntryTypes.includes("paint")) {
+  const run = () => {
+    import("/assets/common.js"); // which all scripts ask for
+    import(script);
+  };
+  const read = () => {
+    if (document.readyState === "loading") addEventListener("DOMContentLoaded", run);
+    else run();
+  };
+  if (globalThis.PerformanceObserver?.supportedEntryTypes?.includes("paint")) {
     new PerformanceObserver((entries, observer) => {
       observer.disconnect();
       read();
     }).observe({ type: "paint", buffered: true });
-  } else {
-    addEventListener("load", read);
   }
+  addEventListener("load", () => setTimeout(read, 500)); // where nobody tells of a paint; twice is once
 }

@@ -23,7 +23,7 @@ func BenchmarkFirstView(b *testing.B) {
 		}
 		var at []float64
 		run(b, tab, network.Enable(), network.SetCacheDisabled(true), chromedp.EmulateViewport(1280, 900), chromedp.Navigate(s.base+"/"))
-		until(b, tab, "the first paint", `performance.getEntriesByName("first-contentful-paint").length`)
+		until(b, tab, "the first paint, and the script after it", `performance.getEntriesByName("first-contentful-paint").length && document.querySelector(".js")`)
 		run(b, tab, chromedp.Evaluate(`(() => {
 			const page = performance.getEntriesByType("navigation")[0];
 			const size = performance.getEntriesByType("resource").reduce((n, r) => n + r.transferSize, page.transferSize);

@@ -27,7 +27,7 @@ function choose(chosen) {
   progress.hidden = true;
 }
 input.addEventListener("change", () => choose(input.files[0]));
-choose(input.files[0]); // one that was chosen before this was read
+choose(input.files[0]); // one that the browser has kept over a reload
 for (const name of ["dragover", "dragleave", "drop"]) {
   drop.addEventListener(name, (event) => {
     event.preventDefault();

@@ -5,11 +5,11 @@ const answer = document.getElementById("answer");
 const faults = document.getElementById("faults");
 const remembered = "housing-house";
 
-// A day is chosen from a calendar, which takes a browser a while to paint: not
-// before somebody comes to it.
-form.addEventListener("focusin", ({ target }) => {
-  if (target.dataset.type) target.type = target.dataset.type;
-});
+// A day is chosen from a calendar, which would take a while to paint at first;
+// one that is no day stays, to be mended.
+for (const input of form.querySelectorAll("[data-type]")) {
+  if (/^(\d{4}-\d\d-\d\d)?$/.test(input.value)) input.type = input.dataset.type;
+}
 
 // values returns what is filled in, by name.
 const values = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token"));
