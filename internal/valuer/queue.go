@@ -81,15 +81,15 @@ func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() erro
 // inTurns calls do with some of the houses at a time, from which on it says,
 // each time on a worker for which it waits in line anew. What has begun is not
 // refused. Workers for which nobody waits take a share of the houses, down to
-// a quarter of atOnce: do is then called at once for several.
-func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, p *pace, do func(from int, some []house.House) error) error {
+// a quarter of perTurn: do is then called at once for several.
+func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int, p *pace, do func(from int, some []house.House) error) error {
 	each, all := int64(p.house()), int64(len(houses))
 	ahead := v.backlog.Add(each*all) - each*all
 	idle := cap(v.workers) - len(v.workers) - 1
 	if idle > 0 && v.waiting.Load() == 0 {
-		atOnce = min(atOnce, max(atOnce/4, (len(houses)+idle)/(idle+1)))
+		perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
 	}
-	t := turns{valuer: v, houses: houses, atOnce: atOnce, pace: p, each: each, do: do}
+	t := turns{valuer: v, houses: houses, perTurn: perTurn, pace: p, each: each, do: do}
 	defer func() { v.backlog.Add(-each * (all - t.valued.Load())) }()
 	for begun := false; t.left(); begun = true {
 		if err := v.acquire(ctx, begun, ahead); err != nil {
@@ -109,12 +109,12 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, atOnce int, 
 // turns is the houses of a call that are valued some at a time, and by whoever
 // is free.
 type turns struct {
-	valuer *Valuer
-	houses []house.House
-	atOnce int
-	pace   *pace
-	each   int64
-	do     func(from int, some []house.House) error
+	valuer  *Valuer
+	houses  []house.House
+	perTurn int
+	pace    *pace
+	each    int64
+	do      func(from int, some []house.House) error
 
 	taken  atomic.Int64 // houses
 	valued atomic.Int64 // houses
@@ -133,11 +133,11 @@ func (t *turns) stop(err error) {
 
 // next values the next houses, if there are any left. Its caller has a worker.
 func (t *turns) next() {
-	from := int(t.taken.Add(int64(t.atOnce))) - t.atOnce
+	from := int(t.taken.Add(int64(t.perTurn))) - t.perTurn
 	if from >= len(t.houses) {
 		return
 	}
-	some := t.houses[from:min(from+t.atOnce, len(t.houses))]
+	some := t.houses[from:min(from+t.perTurn, len(t.houses))]
 	start := time.Now()
 	err := t.do(from, some)
 	t.pace.observe(time.Since(start), len(some))
@@ -152,7 +152,7 @@ func (t *turns) next() {
 // share has idle workers value houses too, until another call waits for one.
 func (t *turns) share(idle int) {
 	v := t.valuer
-	for range min(idle, (len(t.houses)-1)/t.atOnce) {
+	for range min(idle, (len(t.houses)-1)/t.perTurn) {
 		select {
 		case v.workers <- struct{}{}:
 		default:
