@@ -266,9 +266,18 @@ func TestThePlanIsRight(t *testing.T) {
 }
 
 // waking returns what a request takes more of a core that is otherwise idle than
-// of one without rest, in seconds.
+// of one without rest, in seconds: so that the core is as busy as was seen.
 func waking(quiet *observed, cost float64) float64 {
-	return max(0, (quiet.cost-cost)/(1-math.Pow(quiet.cores, 1.5)))
+	low, high := 0.0, 4*quiet.cost
+	for range 40 {
+		q := capacity.Queue{Cores: 1, Rate: quiet.rate, Service: cost, Wake: (low + high) / 2}
+		if q.Utilisation() < quiet.cores {
+			low = q.Wake
+		} else {
+			high = q.Wake
+		}
+	}
+	return low
 }
 
 // duration writes seconds as a flag takes them.

@@ -3,6 +3,7 @@ package web
 import (
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,6 +177,9 @@ func (f *Form) Faulty() []*Input {
 	return faulty
 }
 
+// grouped is a number as the page writes it, with commas between thousands.
+var grouped = regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$`)
+
 // Body returns the request of the API that a form stands for. What is empty is
 // left out; what should be a number and is none goes as a string, so that the
 // reader of requests says what is wrong with it.
@@ -187,6 +191,9 @@ func Body(values url.Values) []byte {
 		}
 		if b[len(b)-1] != '{' {
 			b = append(b, ',')
+		}
+		if number && grouped.MatchString(text) {
+			text = strings.ReplaceAll(text, ",", "")
 		}
 		b = append(append(append(b, '"'), name...), `":`...)
 		if v, err := strconv.ParseFloat(text, 64); number && err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {

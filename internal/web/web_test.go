@@ -49,6 +49,17 @@ func errorText(err error) string {
 	return err.Error()
 }
 
+func TestNumbersOfAFormAreThoseOfThePage(t *testing.T) {
+	for text, want := range map[string]string{
+		"2220": "2220", "2,220": "2220", "10,000,000": "10000000", "1,234.5": "1234.5", "2.5": "2.5", "-122.313": "-122.313",
+		"2,5": `"2,5"`, "22,20": `"22,20"`, "1234,567": `"1234,567"`, ",220": `",220"`, "many": `"many"`,
+	} {
+		if got := string(Body(url.Values{"sqft_lot": {text}})); got != `{"records":[{"sqft_lot":`+want+`}]}` {
+			t.Errorf("%s becomes %s", text, got)
+		}
+	}
+}
+
 func TestExamplesAreHouses(t *testing.T) {
 	for _, e := range examples {
 		if _, err := decoder().Records(nil, Body(e.Values)); err != nil {
