@@ -13,9 +13,9 @@ import (
 type Engine struct {
 	forest    *Forest
 	kernel    kernel
-	quantiser *quantiser // of all but the plain one
-	walker    *walker
-	inOrder   *inOrder // of the kernels with vectors
+	quantiser *quantiser // of the walker
+	walker    *walker    // of the kernels that walk: portable, and avx2 for few rows
+	inOrder   *inOrder   // of the kernels with vectors
 }
 
 // kernel is a way to predict.
@@ -40,14 +40,14 @@ func newEngine(f *Forest, k kernel) *Engine {
 	if k == plain || !compilable(f) {
 		return e
 	}
-	e.quantiser = newQuantiser(f)
-	if e.quantiser.places < walkPlaces && e.quantiser.mostCodes() < walkCodes {
+	q := newQuantiser(f)
+	if q.places < walkPlaces && q.mostCodes() < walkCodes {
 		e.kernel = portable
-		if k != portable && fitsInOrder(f, e.quantiser) {
-			e.kernel, e.inOrder = k, newInOrder(f, e.quantiser)
+		if k != portable && fitsInOrder(f, q) {
+			e.kernel, e.inOrder = k, newInOrder(f, q)
 		}
 		if e.kernel != avx512 {
-			e.walker = newWalker(f, e.quantiser)
+			e.quantiser, e.walker = q, newWalker(f, q)
 		}
 	}
 	return e
@@ -137,7 +137,13 @@ func (e *Engine) predict(dst []float64, data []float32) {
 			dst[i] = e.forest.Predict(data[i*e.forest.Columns:])
 		}
 	case avx2, avx512:
-		e.predictBlocks(dst, data)
+		done := 0
+		if len(dst) >= e.fewRows() { // for fewer the block would not even be made
+			done = e.predictBlocks(dst, data)
+		}
+		for r := done; r < len(dst); r++ {
+			dst[r] = e.Predict(data[r*e.forest.Columns : (r+1)*e.forest.Columns])
+		}
 	default:
 		e.predictByWalks(dst, data)
 	}
@@ -169,8 +175,9 @@ func (e *Engine) fewRows() int {
 	return 32
 }
 
-// predictBlocks is predict of the kernels with vectors.
-func (e *Engine) predictBlocks(dst []float64, data []float32) {
+// predictBlocks is predict of the kernels with vectors, but for a rest of a few
+// rows. It returns how many it has predicted.
+func (e *Engine) predictBlocks(dst []float64, data []float32) (done int) {
 	var block codeBlock
 	columns := e.forest.Columns
 	for len(dst) >= e.fewRows() {
@@ -192,11 +199,9 @@ func (e *Engine) predictBlocks(dst []float64, data []float32) {
 		for r := range n {
 			dst[r] = e.forest.Base + float64(sums[r])
 		}
-		dst, data = dst[n:], data[n*columns:]
+		dst, data, done = dst[n:], data[n*columns:], done+n
 	}
-	for r := range dst {
-		dst[r] = e.Predict(data[r*columns : (r+1)*columns])
-	}
+	return done
 }
 
 // EngineNames returns the names of the engines that this machine can run, the

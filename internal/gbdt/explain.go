@@ -2,7 +2,6 @@ package gbdt
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -22,7 +21,17 @@ import (
 // all columns come from one pass up the tree and one down. That takes
 // O(nodes · d), as Linear TreeSHAP (Yu et al. 2022), in place of
 // O(leaves · d²), and all it adds up is well-conditioned.
+//
+// The forest is laid out for it when the first explanation is asked for: that
+// takes some 70 bytes a node, which a service that only predicts has no use
+// for.
 type Explainer struct {
+	layout func() *explained
+	pool   sync.Pool // of *passes
+}
+
+// explained is a forest as it is laid out to be explained.
+type explained struct {
 	base    float64
 	columns int
 	trees   []explainedTree
@@ -33,7 +42,6 @@ type Explainer struct {
 	steps  []step
 	rules  [maxBlocks + 1]*rule // by number of blocks
 	places int                  // of the largest tree
-	pool   sync.Pool            // of *passes
 }
 
 // explainedTree is where the parts of a tree are.
@@ -80,46 +88,38 @@ type rule struct {
 	first           int32            // step of splits whose column was not split on before
 }
 
-// NewExplainer returns the explainer of a forest that has passed Check. It is
-// an error if two ways lead to one node, or if over 128 different columns
-// stand on one way.
+// NewExplainer returns the explainer of a forest that has passed Check and does
+// not change any more. It is an error if two ways lead to one node, or if over
+// 128 different columns stand on one way.
 func NewExplainer(f *Forest) (*Explainer, error) {
-	e := &Explainer{
-		base: f.Base, columns: f.Columns,
-		trees: make([]explainedTree, 0, len(f.Roots)), nodes: make([]explainedNode, 0, len(f.Nodes)), leaves: make([]float64, 0, len(f.Leaves)),
-	}
-	for range maxBlocks {
-		e.steps = append(e.steps, step{against: [lanes]float64{1, 1, 1, 1}})
-	}
-	c := compiler{Explainer: e, forest: f, seen: make([]bool, len(f.Nodes)), ways: make([]way, f.Columns)}
-	c.addCovers()
-	for i := range c.ways {
-		c.ways[i] = way{share: 1}
-	}
+	c := wayChecker{forest: f, seen: make([]bool, len(f.Nodes)), onWay: make([]int, f.Columns)}
 	for t, root := range f.Roots {
-		if err := c.tree(root); err != nil {
+		if err := c.check(root); err != nil {
 			return nil, fmt.Errorf("explain tree %d: %w", t, err)
 		}
-		last := &e.trees[t]
-		e.places = max(e.places, 1+last.nodes+last.leaves)
 	}
-	e.steps = slices.Clone(e.steps) // to its length
-	return e, nil
+	return &Explainer{layout: sync.OnceValue(func() *explained { return layOut(f) })}, nil
 }
 
 // Base returns the expectation of the forest's prediction over the rows that
 // it was trained on.
-func (e *Explainer) Base() float64 { return e.base }
+func (e *Explainer) Base() float64 { return e.layout().base }
 
 // Explain adds to dst, by column, how much each value of a row moves the
 // prediction away from Base: the sum of all is what Predict returns less
-// Base, but for rounding. Both are of Columns numbers. It allocates nothing.
+// Base, but for rounding. Both are of Columns numbers. It allocates nothing
+// but what the first call lays out.
 func (e *Explainer) Explain(dst []float64, row []float32) {
-	dst, row = dst[:e.columns], row[:e.columns]
+	forest := e.layout()
 	p, _ := e.pool.Get().(*passes)
 	if p == nil {
-		p = &passes{make([]placedSplit, e.places), make([][lanes]float64, e.places), make([][lanes]float64, e.places)}
+		p = &passes{make([]placedSplit, forest.places), make([][lanes]float64, forest.places), make([][lanes]float64, forest.places)}
 	}
+	forest.explain(dst[:forest.columns], row[:forest.columns], p)
+	e.pool.Put(p)
+}
+
+func (e *explained) explain(dst []float64, row []float32, p *passes) {
 	for i := range e.trees {
 		t := &e.trees[i]
 		if t.nodes == 0 {
@@ -134,7 +134,6 @@ func (e *Explainer) Explain(dst []float64, row []float32) {
 			p.down(dst, e.steps[block:], t.nodes, &t.rule.weights[block])
 		}
 	}
-	e.pool.Put(p)
 }
 
 // passes is the memory of the passes through a tree, by place.

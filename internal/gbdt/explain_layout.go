@@ -4,13 +4,71 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
-// compiler lays a forest out for its explainer.
-type compiler struct {
-	*Explainer
+// wayChecker tells whether a forest can be explained.
+type wayChecker struct {
 	forest   *Forest
-	seen     []bool    // by node of the forest
+	seen     []bool // by node of the forest
+	onWay    []int  // by column: splits on it on the way
+	distinct int    // columns on the way
+}
+
+// check looks at what is below a node.
+func (c *wayChecker) check(i int32) error {
+	if i < 0 {
+		return nil
+	}
+	if c.seen[i] {
+		return errors.New("two ways lead to one node")
+	}
+	c.seen[i] = true
+	n := &c.forest.Nodes[i]
+	splits := &c.onWay[n.Column()]
+	if *splits == 0 {
+		if c.distinct++; c.distinct > maxDistinct {
+			return fmt.Errorf("over %d different columns on one way", maxDistinct)
+		}
+	}
+	*splits++
+	if err := c.check(n.Left); err != nil {
+		return err
+	}
+	if err := c.check(n.Right); err != nil {
+		return err
+	}
+	if *splits--; *splits == 0 {
+		c.distinct--
+	}
+	return nil
+}
+
+// layOut lays out a forest that has passed wayChecker.
+func layOut(f *Forest) *explained {
+	e := &explained{
+		base: f.Base, columns: f.Columns,
+		trees: make([]explainedTree, 0, len(f.Roots)), nodes: make([]explainedNode, 0, len(f.Nodes)), leaves: make([]float64, 0, len(f.Leaves)),
+	}
+	for range maxBlocks {
+		e.steps = append(e.steps, step{against: [lanes]float64{1, 1, 1, 1}})
+	}
+	c := compiler{explained: e, forest: f, ways: make([]way, f.Columns)}
+	c.addCovers()
+	for i := range c.ways {
+		c.ways[i] = way{share: 1}
+	}
+	for _, root := range f.Roots {
+		c.tree(root)
+	}
+	e.steps = slices.Clone(e.steps) // to its length
+	return e
+}
+
+// compiler lays a forest out to be explained.
+type compiler struct {
+	*explained
+	forest   *Forest
 	covers   []float64 // by node of the forest: of the leaves below it
 	ways     []way     // by column
 	distinct int       // columns on the way
@@ -26,13 +84,10 @@ type way struct {
 	share float64 // of the cover
 }
 
-func (c *compiler) tree(root int32) error {
+func (c *compiler) tree(root int32) {
 	c.first, c.most, c.shares = len(c.nodes), 0, c.shares[:0]
 	t := explainedTree{node: len(c.nodes), leaf: len(c.leaves)}
-	_, expected, err := c.lay(root)
-	if err != nil {
-		return err
-	}
+	_, expected := c.lay(root)
 	c.base += expected
 	t.nodes, t.leaves = len(c.nodes)-t.node, len(c.leaves)-t.leaf
 	if t.nodes > 0 {
@@ -55,21 +110,17 @@ func (c *compiler) tree(root int32) error {
 		}
 	}
 	c.trees = append(c.trees, t)
-	return nil
+	c.places = max(c.places, 1+t.nodes+t.leaves)
 }
 
 // lay lays out what is below a node, and returns its place, ^k for leaf k of
 // the tree, and its expectation.
-func (c *compiler) lay(i int32) (place int32, expected float64, err error) {
+func (c *compiler) lay(i int32) (place int32, expected float64) {
 	if i < 0 {
 		v := float64(c.forest.Leaves[^i])
 		c.leaves = append(c.leaves, v)
-		return ^int32(len(c.leaves) - 1 - c.leafStart()), v, nil
+		return ^int32(len(c.leaves) - 1 - c.leafStart()), v
 	}
-	if c.seen[i] {
-		return 0, 0, errors.New("two ways lead to one node")
-	}
-	c.seen[i] = true
 	n := &c.forest.Nodes[i]
 	column := n.Column()
 	before := c.ways[column]
@@ -82,26 +133,18 @@ func (c *compiler) lay(i int32) (place int32, expected float64, err error) {
 	c.shares = append(c.shares, before.share)
 	if before.above == 0 {
 		c.distinct++
-		if c.most = max(c.most, c.distinct); c.most > maxDistinct {
-			return 0, 0, fmt.Errorf("over %d different columns on one way", maxDistinct)
-		}
+		c.most = max(c.most, c.distinct)
 	}
 	c.ways[column] = way{place, 0, before.share * leftShare}
-	left, a, err := c.lay(n.Left)
-	if err != nil {
-		return 0, 0, err
-	}
+	left, a := c.lay(n.Left)
 	c.ways[column] = way{place, 1, before.share * (1 - leftShare)}
-	right, b, err := c.lay(n.Right)
-	if err != nil {
-		return 0, 0, err
-	}
+	right, b := c.lay(n.Right)
 	c.ways[column] = before
 	if before.above == 0 {
 		c.distinct--
 	}
 	c.nodes[c.first+int(place)-1].children = [2]int32{left, right}
-	return place, b + leftShare*(a-b), nil
+	return place, b + leftShare*(a-b)
 }
 
 // leafStart returns the first leaf of the tree that is being laid out.

@@ -31,14 +31,15 @@ type inOrder struct {
 // goes right.
 type treesInOrder struct {
 	trees, nodes, leaves int
-	node                 int // where the first tree's nodes begin, in units of chunkNodes
+	node, stride         int // where the first tree's nodes begin, and how far it is to the next tree's
 	across               int // where the nodes of all begin, in units of groupTrees
 	leaf                 int // where the first tree's leaves begin
 }
 
 const (
 	groupTrees  = 128 // trees of a group
-	chunkNodes  = 64  // nodes of a tree are filled up to a multiple of this
+	fillNodes   = 32  // nodes of a tree are filled up to a multiple of this
+	chunkNodes  = 64  // and read so many at a time
 	chunkLeaves = 32  // leaves likewise
 	maxPlaces   = 255 // at most, so that the place that is not read fits a byte too
 	maxCodes    = 255 // thresholds of a column at most
@@ -71,23 +72,26 @@ func newInOrder(f *Forest, q *quantiser) *inOrder {
 	for at := 0; at < len(f.Roots); at += groupTrees {
 		l.append(f, q, f.Roots[at:min(at+groupTrees, len(f.Roots))])
 	}
-	l.leaves = append(l.leaves, make([]float32, maxLeaves)...) // so that every tree's may be read as maxLeaves
+	// Every tree's leaves may be read as maxLeaves, and its nodes in chunks.
+	l.leaves = append(l.leaves, make([]float32, maxLeaves)...)
+	l.codes = append(l.codes, make([]uint8, chunkNodes-fillNodes)...)
+	l.firsts = append(l.firsts, make([]uint8, chunkNodes-fillNodes)...)
 	return l
 }
 
 // append adds a group of trees.
 func (l *inOrder) append(f *Forest, q *quantiser, roots []int32) {
-	g := treesInOrder{trees: len(roots), node: len(l.places) / chunkNodes, across: len(l.across) / groupTrees, leaf: len(l.leaves)}
+	g := treesInOrder{trees: len(roots), node: len(l.places), across: len(l.across) / groupTrees, leaf: len(l.leaves)}
 	trees := make([]treeInOrder, len(roots))
 	for t, root := range roots {
 		trees[t].append(f, q, root)
 		g.nodes = max(g.nodes, len(trees[t].places))
 	}
 	g.leaves = (g.nodes + chunkLeaves) / chunkLeaves * chunkLeaves // one more than nodes, rounded up
-	padded := (g.nodes + chunkNodes - 1) / chunkNodes * chunkNodes
+	g.stride = (g.nodes + fillNodes - 1) / fillNodes * fillNodes
 	for t := range trees {
 		tree := &trees[t]
-		for len(tree.places) < padded {
+		for len(tree.places) < g.stride {
 			tree.places, tree.codes, tree.firsts = append(tree.places, 0), append(tree.codes, 255), append(tree.firsts, 255)
 		}
 		l.places = append(l.places, tree.places...)

@@ -55,10 +55,9 @@ func (l *inOrder) addRows256(block *codeBlock, sums *[blockRows]float32) {
 	one, none := archsimd.BroadcastInt8x32(1), archsimd.BroadcastInt8x32(-128)
 	for gi := range l.groups {
 		g := &l.groups[gi]
-		padded := (g.nodes + chunkNodes - 1) / chunkNodes * chunkNodes
 		for t := range g.trees {
 			a, b, c, d, next := none, none, none, none, none
-			at := g.node*chunkNodes + t*padded
+			at := g.node + t*g.stride
 			codes, firsts := l.codes[at:at+g.nodes], l.firsts[at:at+g.nodes]
 			for i, place := range l.places[at : at+g.nodes] {
 				code, first := archsimd.BroadcastInt8x32(int8(codes[i]^signed)), archsimd.BroadcastInt8x32(int8(firsts[i]^signed))

@@ -49,12 +49,11 @@ func (l *inOrder) addRows512(block *codeBlock, rows int, sums *[blockRows]float3
 	one := archsimd.BroadcastUint8x64(1)
 	for gi := range l.groups {
 		g := &l.groups[gi]
-		chunks := (g.nodes + chunkNodes - 1) / chunkNodes
 		for t := range g.trees {
 			var a, b, next archsimd.Uint8x64 // leaves of 64 rows and 64 more
-			for c := range chunks {
-				at := (g.node + t*chunks + c) * chunkNodes
-				places := l.places[at : at+min(chunkNodes, g.nodes-c*chunkNodes)]
+			for from := 0; from < g.nodes; from += chunkNodes {
+				at := g.node + t*g.stride + from
+				places := l.places[at : at+min(chunkNodes, g.nodes-from)]
 				codes, firsts := load512(unsafe.Pointer(&l.codes[at])), load512(unsafe.Pointer(&l.firsts[at]))
 				// Node i compares with codes[i]: i, the low bits of which
 				// choose from the 64, is next before it is counted up.
