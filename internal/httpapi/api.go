@@ -182,6 +182,11 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 	return mux
 }
 
+// refusedAfter is when a prediction is refused that would wait too long. Many
+// clients ask again at once, whatever Retry-After says: those that are refused
+// without a pause take as much of the processors as those that are served.
+const refusedAfter = 25 * time.Millisecond
+
 // answer lets a request in and has it handled. Those that carry a body, which
 // may be long in coming, are bounded in number, and predictions are
 // refused unread while they would wait too long; probes always pass.
@@ -190,6 +195,7 @@ func (a *API) answer(r *route, x *exchange, req *http.Request) error {
 		a.processors.predictions.Add(1)
 		if a.processors.behind() || a.Valuer.Behind() {
 			a.Metrics.OverloadedQueue.Inc()
+			time.Sleep(refusedAfter)
 			return overloadedNow
 		}
 	}

@@ -16,6 +16,17 @@ import (
 // processor; docs/performance.md has what was measured.
 const longestWait = 25 * time.Millisecond
 
+// A call of so little work as quickest needs no worker, where there are as
+// many workers as processors: no more calls run then anyway. It would wait for
+// longer than it takes, and so would all behind it: a worker that is given to
+// the first in line is idle until that one is scheduled, and many are before
+// it (Blasgen et al. 1979, "The convoy phenomenon"). Quick calls under way are
+// bounded, for a model that hangs.
+const (
+	quickest       = 100 * time.Microsecond
+	quickPerWorker = 16
+)
+
 // mayWait is how many calls may wait for each worker however long that takes:
 // where the processors are taken away for a while, all seems slow, and a few
 // calls are no overload.
@@ -54,17 +65,32 @@ func (p *pace) house() time.Duration {
 	return firstPace
 }
 
-// observe takes note that some houses took so long. Of two calls at once one
-// may be lost, which matters little.
-func (p *pace) observe(took time.Duration, houses int) {
+// time calls do, which values some houses, and takes note of how long that
+// took. Of two calls at once one may be lost, which matters little.
+func (p *pace) time(houses int, do func() error) error {
+	start := time.Now()
+	err := do()
 	least := p.house()
-	latest := min(took/time.Duration(houses), least+least/paceGrows+1)
+	latest := min(time.Since(start)/time.Duration(houses), least+least/paceGrows+1)
 	p.nanoseconds.Store(int64(max(latest, 1)))
+	return err
+}
+
+// quick says whether a call for so many houses is known to be.
+func (p *pace) quick(houses int) bool {
+	n := p.nanoseconds.Load()
+	return n > 0 && n*int64(houses) <= int64(quickest)
 }
 
 // atOnce calls do, which values a few houses, on a worker, for which it may
-// have to wait. It allocates nothing.
+// have to wait, or quickly. It allocates nothing.
 func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() error) error {
+	if v.mayBeQuick && p.quick(houses) && v.beginQuick() {
+		defer v.quick.Add(-1)
+		v.metrics.WorkersBusy.Inc()
+		defer v.metrics.WorkersBusy.Dec()
+		return p.time(houses, do)
+	}
 	work := int64(p.house()) * int64(houses)
 	ahead := v.backlog.Add(work) - work
 	defer v.backlog.Add(-work)
@@ -72,10 +98,16 @@ func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() erro
 		return err
 	}
 	defer v.release()
-	start := time.Now()
-	err := do()
-	p.observe(time.Since(start), houses)
-	return err
+	return p.time(houses, do)
+}
+
+// beginQuick counts a quick call, unless too many are under way.
+func (v *Valuer) beginQuick() bool {
+	if v.quick.Add(1) <= quickPerWorker*int64(cap(v.workers)) {
+		return true
+	}
+	v.quick.Add(-1)
+	return false
 }
 
 // inTurns calls do with some of the houses at a time, from which on it says,
@@ -138,10 +170,7 @@ func (t *turns) next() {
 		return
 	}
 	some := t.houses[from:min(from+t.perTurn, len(t.houses))]
-	start := time.Now()
-	err := t.do(from, some)
-	t.pace.observe(time.Since(start), len(some))
-	if err != nil {
+	if err := t.pace.time(len(some), func() error { return t.do(from, some) }); err != nil {
 		t.stop(err)
 		return
 	}

@@ -48,21 +48,23 @@ type Options struct {
 // Valuer values houses with the running model. Make one with [New]; it is
 // safe for concurrent use.
 type Valuer struct {
-	set     atomic.Pointer[set] // never nil
-	change  sync.Mutex          // held while another model or table takes over
-	table   *demographics.Table // that every model is asked with; nil is its own
-	source  string              // of the table
-	workers chan struct{}       // holds a token for each prediction that runs
-	waiting atomic.Int64
-	queue   int64
-	backlog atomic.Int64 // worker nanoseconds that calls which were let in still need, as far as is known
-	pricing pace
-	valuing pace // with intervals and reasons
-	metrics *telemetry.Metrics
-	log     *slog.Logger
-	cache   *cache.Prices
-	tracer  *telemetry.Tracer
-	drift   *drift.Monitor
+	set        atomic.Pointer[set] // never nil
+	change     sync.Mutex          // held while another model or table takes over
+	table      *demographics.Table // that every model is asked with; nil is its own
+	source     string              // of the table
+	workers    chan struct{}       // holds a token for each prediction that runs
+	waiting    atomic.Int64
+	quick      atomic.Int64 // calls under way without a worker
+	mayBeQuick bool         // as there are as many workers as processors
+	queue      int64
+	backlog    atomic.Int64 // worker nanoseconds that calls which were let in still need, as far as is known
+	pricing    pace
+	valuing    pace // with intervals and reasons
+	metrics    *telemetry.Metrics
+	log        *slog.Logger
+	cache      *cache.Prices
+	tracer     *telemetry.Tracer
+	drift      *drift.Monitor
 }
 
 // New returns a valuer without a model; give it one with [Valuer.Use].
@@ -74,13 +76,14 @@ func New(o Options) *Valuer {
 		o.Queue = queuePerWorker * o.Workers
 	}
 	v := &Valuer{
-		workers: make(chan struct{}, o.Workers),
-		queue:   int64(o.Queue),
-		metrics: o.Metrics,
-		log:     o.Log,
-		cache:   o.Cache,
-		tracer:  o.Tracer,
-		drift:   o.Drift,
+		workers:    make(chan struct{}, o.Workers),
+		mayBeQuick: o.Workers >= runtime.GOMAXPROCS(0),
+		queue:      int64(o.Queue),
+		metrics:    o.Metrics,
+		log:        o.Log,
+		cache:      o.Cache,
+		tracer:     o.Tracer,
+		drift:      o.Drift,
 	}
 	v.set.Store(new(set))
 	v.metrics.Workers.Set(float64(o.Workers))

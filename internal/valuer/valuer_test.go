@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -248,6 +249,69 @@ func TestWorkersAndQueueAreBounded(t *testing.T) {
 				t.Errorf("a call that had a place: %v", err)
 			}
 		}
+	})
+}
+
+// TestAQuickCallPassesTheLine asks for one house, of which is known that it
+// takes 10 µs, while all workers are busy and calls wait for them. Of a
+// model that hangs then, no more than sixteen for each worker are under way.
+func TestAQuickCallPassesTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		workers := runtime.GOMAXPROCS(0)
+		gate, hangs := make(chan struct{}), atomic.Bool{}
+		var under atomic.Int64
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers, o.Queue = workers, 3
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				if len(houses) > 1 || hangs.Load() {
+					under.Add(1)
+					<-gate
+				} else {
+					time.Sleep(10 * time.Microsecond)
+				}
+				return append(dst, make([]float64, len(houses))...)
+			})
+		})
+		one, many := make([]house.House, 1), make([]house.House, 20)
+		ask := func(houses []house.House) error {
+			_, err := v.Value(t.Context(), nil, houses, valuer.Choice{})
+			return err
+		}
+		if err := ask(one); err != nil { // what a house takes is known now
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range workers + 1 {
+			group.Go(func() {
+				if err := ask(many); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		if n := under.Load(); n != int64(workers) {
+			t.Fatalf("%d calls run, want %d and one that waits", n, workers)
+		}
+		if err := ask(one); err != nil {
+			t.Errorf("a quick call: %v", err)
+		}
+		hangs.Store(true)
+		var refused atomic.Int64
+		for range 20 * workers {
+			group.Go(func() {
+				if err := ask(one); errors.Is(err, valuer.ErrOverloaded) {
+					refused.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := under.Load(); n != int64(17*workers) || refused.Load() != int64(4*workers-2) {
+			t.Errorf("%d calls run and %d were refused, want %d, two in line, and the others refused", n, refused.Load(), 17*workers)
+		}
+		close(gate)
+		group.Wait()
 	})
 }
 
