@@ -44,63 +44,92 @@ func exclude(leaf, next, row, code, first archsimd.Uint8x64) archsimd.Uint8x64 {
 func load512(p unsafe.Pointer) archsimd.Uint8x64 { return archsimd.LoadUint8x64((*[64]uint8)(p)) }
 
 // addRows512 adds to sums the leaves of the first rows of a block, tree after
-// tree; those of others may be added too.
+// tree; those of others may be added too. Two vectors are under way at once, as
+// each waits for itself: of 64 rows each, or of as many rows in two trees.
 func (l *inOrder) addRows512(block *codeBlock, rows int, sums *[blockRows]float32) {
-	one := archsimd.BroadcastUint8x64(1)
 	for gi := range l.groups {
-		g := &l.groups[gi]
-		for t := range g.trees {
-			var a, b, next archsimd.Uint8x64 // leaves of 64 rows and 64 more
-			for from := 0; from < g.nodes; from += chunkNodes {
-				at := g.node + t*g.stride + from
-				places := l.places[at : at+min(chunkNodes, g.nodes-from)]
-				codes, firsts := load512(unsafe.Pointer(&l.codes[at])), load512(unsafe.Pointer(&l.firsts[at]))
-				// Node i compares with codes[i]: i, the low bits of which
-				// choose from the 64, is next before it is counted up.
-				if rows <= blockRows/2 {
-					for _, place := range places {
-						code, first := codes.Permute(next), firsts.Permute(next)
-						next = next.Add(one)
-						a = exclude(a, next, load512(unsafe.Pointer(&block[place])), code, first)
-					}
-					continue
-				}
-				for _, place := range places {
-					code, first := codes.Permute(next), firsts.Permute(next)
-					next = next.Add(one)
-					of := unsafe.Pointer(&block[place])
-					a = exclude(a, next, load512(of), code, first)
-					b = exclude(b, next, load512(unsafe.Add(of, 64)), code, first)
-				}
-			}
-			var reached [blockRows]uint8
-			a.Store((*[64]uint8)(reached[:]))
-			b.Store((*[64]uint8)(reached[64:]))
-			l.addLeaves512(l.leaves[g.leaf+t*g.leaves:][:g.leaves], reached[:(rows+63)/64*64], sums)
+		if g := &l.groups[gi]; rows <= blockRows/2 {
+			l.addPairs512(g, block, rows, sums)
+		} else {
+			l.addSingles512(g, block, rows, sums)
 		}
 	}
 	archsimd.ClearAVXUpperBits()
 }
 
+// addSingles512 is addRows512 of a group of trees, for a whole block.
+func (l *inOrder) addSingles512(g *treesInOrder, block *codeBlock, rows int, sums *[blockRows]float32) {
+	one := archsimd.BroadcastUint8x64(1)
+	for t := range g.trees {
+		var a, b, next archsimd.Uint8x64 // leaves of 64 rows and 64 more
+		for from := 0; from < g.nodes; from += chunkNodes {
+			at := g.node + t*g.stride + from
+			codes, firsts := load512(unsafe.Pointer(&l.codes[at])), load512(unsafe.Pointer(&l.firsts[at]))
+			for _, place := range l.places[at : at+min(chunkNodes, g.nodes-from)] {
+				// Node i compares with codes[i]: i, the low bits of which
+				// choose from the 64, is next before it is counted up.
+				code, first := codes.Permute(next), firsts.Permute(next)
+				next = next.Add(one)
+				of := unsafe.Pointer(&block[place])
+				a = exclude(a, next, load512(of), code, first)
+				b = exclude(b, next, load512(unsafe.Add(of, 64)), code, first)
+			}
+		}
+		var reached [blockRows]uint8
+		a.Store((*[64]uint8)(reached[:]))
+		b.Store((*[64]uint8)(reached[64:]))
+		l.addLeaves512(g, t, reached[:(rows+15)/16*16], sums)
+	}
+}
+
+// addPairs512 is addRows512 of a group of trees, for up to 64 rows.
+func (l *inOrder) addPairs512(g *treesInOrder, block *codeBlock, rows int, sums *[blockRows]float32) {
+	one := archsimd.BroadcastUint8x64(1)
+	for t := 0; t < g.trees; t += 2 {
+		u := min(t+1, g.trees-1) // the last of an odd number is its own pair
+		var a, b, next archsimd.Uint8x64
+		for from := 0; from < g.nodes; from += chunkNodes {
+			atA, atB, n := g.node+t*g.stride+from, g.node+u*g.stride+from, min(chunkNodes, g.nodes-from)
+			codesA, firstsA := load512(unsafe.Pointer(&l.codes[atA])), load512(unsafe.Pointer(&l.firsts[atA]))
+			codesB, firstsB := load512(unsafe.Pointer(&l.codes[atB])), load512(unsafe.Pointer(&l.firsts[atB]))
+			placesB := l.places[atB : atB+n]
+			for i, place := range l.places[atA : atA+n] {
+				codeA, firstA := codesA.Permute(next), firstsA.Permute(next)
+				codeB, firstB := codesB.Permute(next), firstsB.Permute(next)
+				next = next.Add(one)
+				a = exclude(a, next, load512(unsafe.Pointer(&block[place])), codeA, firstA)
+				b = exclude(b, next, load512(unsafe.Pointer(&block[placesB[i]])), codeB, firstB)
+			}
+		}
+		var reached [blockRows]uint8
+		a.Store((*[64]uint8)(reached[:]))
+		b.Store((*[64]uint8)(reached[64:]))
+		l.addLeaves512(g, t, reached[:(rows+15)/16*16], sums)
+		if u > t {
+			l.addLeaves512(g, u, reached[64:][:(rows+15)/16*16], sums)
+		}
+	}
+}
+
 // addLeaves512 adds a tree's values of the leaves that rows reached.
-func (l *inOrder) addLeaves512(leaves []float32, reached []uint8, sums *[blockRows]float32) {
+func (l *inOrder) addLeaves512(g *treesInOrder, tree int, reached []uint8, sums *[blockRows]float32) {
+	leaves := l.leaves[g.leaf+tree*g.leaves:][:g.leaves]
+	low, high := load32(leaves)
 	for r := 0; r < len(reached); r += 16 {
 		rows := archsimd.LoadUint8x16((*[16]uint8)(reached[r:])).ExtendToUint32()
-		v := lookup512(unsafe.Pointer(&leaves[0]), rows)
+		v := low.ConcatPermute(high, rows) // of the low five bits of rows
 		for from := chunkLeaves; from < len(leaves); from += chunkLeaves {
-			more := lookup512(unsafe.Pointer(&leaves[from]), rows)
-			v = more.Merge(v, rows.GreaterEqual(archsimd.BroadcastUint32x16(uint32(from))))
+			low, high := load32(leaves[from:])
+			v = low.ConcatPermute(high, rows).Merge(v, rows.GreaterEqual(archsimd.BroadcastUint32x16(uint32(from))))
 		}
 		sum := (*[16]float32)(sums[r:])
 		archsimd.LoadFloat32x16(sum).Add(v).Store(sum)
 	}
 }
 
-// lookup512 returns values[rows&31].
-func lookup512(values unsafe.Pointer, rows archsimd.Uint32x16) archsimd.Float32x16 {
-	low := archsimd.LoadFloat32x16((*[16]float32)(values))
-	high := archsimd.LoadFloat32x16((*[16]float32)(unsafe.Add(values, 64)))
-	return low.ConcatPermute(high, rows)
+func load32(values []float32) (low, high archsimd.Float32x16) {
+	both := (*[chunkLeaves]float32)(values)
+	return archsimd.LoadFloat32x16((*[16]float32)(both[:])), archsimd.LoadFloat32x16((*[16]float32)(both[16:]))
 }
 
 // sumRow512 returns the sum of the trees' leaves for one row.
