@@ -16,7 +16,7 @@ import (
 // with the highest. So a node need not ask whether its value is known.
 type quantiser struct {
 	quads  []quad
-	keys   []int64     // thresholds as ordered keys, ascending, by quad, padded with noKey
+	keys   []int32     // thresholds as ordered keys, ascending, by quad, padded with noKey
 	places int         // of codes; code number places is written and never read
 	counts []int       // by place: thresholds of its column
 	ranks  [][]float32 // by column of the rows: its distinct thresholds, ascending
@@ -88,12 +88,13 @@ func (q *quantiser) add(columns []int) {
 	}
 	none := q.place(-1)
 	d := quad{half: size / 2, first: len(q.keys), left: [4]int32{none, none, none, none}, right: [4]int32{none, none, none, none}}
-	keys := slices.Repeat([]int64{noKey}, 4*(size-1))
+	keys := slices.Repeat([]int32{noKey}, 4*(size-1))
 	for k, c := range columns {
 		d.source[k] = int32(c)
 		d.left[k], d.right[k] = q.place(q.left[c]), q.place(q.right[c])
 		for i, t := range q.ranks[c] {
-			keys[4*i+k], _ = orderedKey(t)
+			key, _ := orderedKey(t)
+			keys[4*i+k] = int32(key)
 		}
 	}
 	q.keys = append(q.keys, keys...)
@@ -147,7 +148,7 @@ func (q *quantiser) encode(dst *[walkPlaces]uint32, row []float32) {
 		k1, u1 := orderedKey(row[d.source[1]])
 		k2, u2 := orderedKey(row[d.source[2]])
 		k3, u3 := orderedKey(row[d.source[3]])
-		c0, c1, c2, c3 := searchKeys(unsafe.Add(keys, 8*uintptr(d.first)), d.half, k0, k1, k2, k3)
+		c0, c1, c2, c3 := searchKeys(unsafe.Add(keys, 4*uintptr(d.first)), d.half, k0, k1, k2, k3)
 		dst[uint8(d.right[0])] = c0 * codeScale
 		dst[uint8(d.right[1])] = c1 * codeScale
 		dst[uint8(d.right[2])] = c2 * codeScale
@@ -168,11 +169,11 @@ func searchKeys(keys unsafe.Pointer, half int, k0, k1, k2, k3 int64) (c0, c1, c2
 	for ; half > 0; half >>= 1 {
 		// Where the key in the middle is at most the value's, half of the
 		// keys are passed over.
-		middle := unsafe.Add(keys, 32*(half-1))
-		p0 += half &^ int((k0-*(*int64)(unsafe.Add(middle, 32*p0)))>>63)
-		p1 += half &^ int((k1-*(*int64)(unsafe.Add(middle, 32*p1+8)))>>63)
-		p2 += half &^ int((k2-*(*int64)(unsafe.Add(middle, 32*p2+16)))>>63)
-		p3 += half &^ int((k3-*(*int64)(unsafe.Add(middle, 32*p3+24)))>>63)
+		middle := unsafe.Add(keys, 16*(half-1))
+		p0 += half &^ int((k0-int64(*(*int32)(unsafe.Add(middle, 16*p0))))>>63)
+		p1 += half &^ int((k1-int64(*(*int32)(unsafe.Add(middle, 16*p1+4))))>>63)
+		p2 += half &^ int((k2-int64(*(*int32)(unsafe.Add(middle, 16*p2+8))))>>63)
+		p3 += half &^ int((k3-int64(*(*int32)(unsafe.Add(middle, 16*p3+12))))>>63)
 	}
 	return uint32(p0), uint32(p1), uint32(p2), uint32(p3)
 }

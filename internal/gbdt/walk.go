@@ -39,17 +39,18 @@ type treeGroup struct {
 }
 
 // walkNode leads to the node child where the row's code is at most the
-// node's, else to the one after it.
-type walkNode struct {
-	compare uint32 // code in the high 16 bits, place in the low ones
-	child   uint32
+// node's, else to the one after it. From the low bits on it has the place of
+// the row's code (16), the node's code (16) and child (32).
+type walkNode uint64
+
+func newWalkNode(place, code, child uint32) walkNode {
+	return walkNode(child)<<32 | walkNode(code)<<16 | walkNode(place)
 }
 
 const (
-	walkPlaces = 1 << 8          // at most; more are left to the plain walk
-	walkCodes  = 1<<15 - 1       // over every code of a node but a leaf's
-	codeScale  = 1 << 16         // of the codes that are compared
-	walkStay   = walkCodes << 16 // of a leaf, which all codes are at most
+	walkPlaces = 1 << 8    // at most; more are left to the plain walk
+	walkCodes  = 1<<15 - 1 // over every code of a node but a leaf's, which all are at most
+	codeScale  = 1 << 16   // of the codes that are compared
 )
 
 // newWalker compiles a forest for its quantiser.
@@ -82,7 +83,7 @@ func newWalker(f *Forest, q *quantiser) *walker {
 // append adds a tree, level by level, and returns its first node and depth.
 func (w *walker) append(f *Forest, q *quantiser, root int32) (first, deep int32) {
 	first = int32(len(w.nodes))
-	w.nodes, w.values = append(w.nodes, walkNode{}), append(w.values, 0)
+	w.nodes, w.values = append(w.nodes, 0), append(w.values, 0)
 	level := []int32{root} // of the forest; they stand at the end of nodes
 	for at := first; len(level) > 0; deep++ {
 		var next []int32
@@ -90,12 +91,12 @@ func (w *walker) append(f *Forest, q *quantiser, root int32) (first, deep int32)
 			child := int32(len(w.nodes))
 			if i < 0 {
 				w.values[at] = f.Leaves[^i]
-				w.nodes[at] = walkNode{walkStay, uint32(at)}
+				w.nodes[at] = newWalkNode(0, walkCodes, uint32(at))
 			} else {
 				n := &f.Nodes[i]
 				place, code := q.rank(n)
-				w.nodes[at] = walkNode{uint32(code)<<16 | uint32(place), uint32(child)}
-				w.nodes, w.values = append(w.nodes, walkNode{}, walkNode{}), append(w.values, 0, 0)
+				w.nodes[at] = newWalkNode(uint32(place), uint32(code), uint32(child))
+				w.nodes, w.values = append(w.nodes, 0, 0), append(w.values, 0, 0)
 				next = append(next, n.Left, n.Right)
 			}
 			at++
@@ -109,9 +110,8 @@ func (w *walker) append(f *Forest, q *quantiser, root int32) (first, deep int32)
 // passes Check leads to no node outside and looks at no place outside, which
 // is why nothing is checked here.
 func advance(nodes *walkNode, codes *[walkPlaces]uint32, i uint32) uint32 {
-	n := (*walkNode)(unsafe.Add(unsafe.Pointer(nodes), uintptr(i)*unsafe.Sizeof(walkNode{})))
-	compare := n.compare
-	return (compare-codes[uint8(compare)])>>31 + n.child
+	n := *(*walkNode)(unsafe.Add(unsafe.Pointer(nodes), uintptr(i)*unsafe.Sizeof(walkNode(0))))
+	return uint32(n>>32) + (uint32(n)-codes[uint8(n)])>>31
 }
 
 // walk returns the nodes that the eight trees of a group end in. It is a
