@@ -26,8 +26,10 @@ import (
 // takes some 70 bytes a node, which a service that only predicts has no use
 // for.
 type Explainer struct {
-	layout func() *explained
-	pool   sync.Pool // of *passes
+	forest  *Forest
+	once    sync.Once
+	laidOut *explained // after once
+	pool    sync.Pool  // of *passes
 }
 
 // explained is a forest as it is laid out to be explained.
@@ -98,7 +100,12 @@ func NewExplainer(f *Forest) (*Explainer, error) {
 			return nil, fmt.Errorf("explain tree %d: %w", t, err)
 		}
 	}
-	return &Explainer{layout: sync.OnceValue(func() *explained { return layOut(f) })}, nil
+	return &Explainer{forest: f}, nil
+}
+
+func (e *Explainer) layout() *explained {
+	e.once.Do(func() { e.laidOut = layOut(e.forest) })
+	return e.laidOut
 }
 
 // Base returns the expectation of the forest's prediction over the rows that

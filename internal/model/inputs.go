@@ -145,4 +145,4 @@ func (s *Scale) check() error {
 	return nil
 }
 
-func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+func isFinite(v float64) bool { return v-v == 0 }

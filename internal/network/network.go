@@ -16,6 +16,10 @@ type Network struct {
 	Skip   []float32 // from row, sines and cosines to that number
 	// Mean and Scale turn that number into a label.
 	Mean, Scale float64
+
+	// As vectors read the waves, four at a time: how fast they rise to the
+	// north and to the east; nil where they are not used.
+	north, east []float32
 }
 
 // Layer is a weighted sum of inputs for each output.
@@ -75,8 +79,19 @@ func (n *Network) Prepare() {
 	if vectors() {
 		n.First.layOut()
 		n.Second.layOut()
+		n.layOutWaves()
 	}
 }
+
+func (n *Network) layOutWaves() {
+	n.north, n.east = nil, nil
+	for i := 0; i < len(n.Waves)/(2*wavesAtOnce)*(2*wavesAtOnce); i += 2 { // the last few have no vector
+		n.north, n.east = append(n.north, n.Waves[i]), append(n.east, n.Waves[i+1])
+	}
+}
+
+// wavesAtOnce is how many waves vectors take.
+const wavesAtOnce = 4
 
 func (l *Layer) layOut() {
 	outputs := len(l.Bias)
@@ -107,7 +122,14 @@ func (n *Network) Predict(row []float32) float64 {
 func (n *Network) expand(dst, row []float32) {
 	copy(dst, row[:n.Inputs])
 	waves := dst[n.Inputs:]
-	for i := 0; i+1 < len(n.Waves); i += 2 {
+	done := 0
+	for w := 0; w < len(n.north); w += wavesAtOnce {
+		if !fillWaves((*[2 * wavesAtOnce]float32)(waves[2*w:]), (*[wavesAtOnce]float32)(n.north[w:]), (*[wavesAtOnce]float32)(n.east[w:]), row[0], row[1]) {
+			break
+		}
+		done = 2 * (w + wavesAtOnce)
+	}
+	for i := done; i+1 < len(n.Waves); i += 2 {
 		angle := float64(float32(n.Waves[i]*row[0])) + float64(float32(n.Waves[i+1]*row[1]))
 		sin, cos := math.Sincos(angle)
 		waves[i], waves[i+1] = float32(sin), float32(cos)

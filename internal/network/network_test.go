@@ -215,6 +215,47 @@ func TestVectorsGiveTheSameBits(t *testing.T) {
 	}
 }
 
+// TestWavesAreSinesAndCosines holds waves by vectors to math.Sincos, at
+// angles of all sizes and about the edges of octants, and those that are too
+// large for them as well.
+func TestWavesAreSinesAndCosines(t *testing.T) {
+	if !vectors() {
+		t.Skip("this build or machine has no vectors")
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	angle := func() float32 {
+		size := float32(math.Ldexp(random.Float64(), random.IntN(40)-20)) // to about 2^20
+		switch random.IntN(5) {
+		case 0:
+			size = math.Nextafter32(float32(random.IntN(64))*math.Pi/4, float32(random.IntN(100)))
+		case 1:
+			size = [...]float32{0, 1e-30, math.SmallestNonzeroFloat32, 1 << 27, 1 << 28, 1 << 29, 1 << 40, math.MaxFloat32}[random.IntN(8)]
+		}
+		if random.IntN(2) == 0 {
+			return -size
+		}
+		return size
+	}
+	for range 100_000 {
+		n := &Network{Inputs: 2, Waves: make([]float32, 2*2*wavesAtOnce)}
+		for i := range n.Waves {
+			n.Waves[i] = angle()
+		}
+		row := []float32{[]float32{1, -1, 0, angle()}[random.IntN(4)], []float32{0, 1, angle()}[random.IntN(3)]}
+		want, got := make([]float32, n.width()), make([]float32, n.width())
+		n.expand(want, row)
+		n.layOutWaves()
+		n.expand(got, row)
+		for i := range want {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) && (got[i] == got[i] || want[i] == want[i]) {
+				t.Fatalf("waves %v of %v: number %d is %g, want %g", n.Waves, row, i, got[i], want[i])
+			}
+		}
+	}
+}
+
 func BenchmarkPredict(b *testing.B) {
 	p := DefaultParams()
 	p.Epochs = 1
