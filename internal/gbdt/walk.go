@@ -149,12 +149,7 @@ func (w *walker) add(codes [][walkPlaces]uint32, sums []float32) {
 				of[at[4]%windowTrees], of[at[5]%windowTrees], of[at[6]%windowTrees], of[at[7]%windowTrees] = values[e], values[f], values[g], values[h]
 			}
 		}
-		for r, sum := range sums {
-			for _, v := range &leaves[r] {
-				sum += v
-			}
-			sums[r] = sum
-		}
+		addWindow(sums, leaves[:len(sums)])
 	}
 	for _, first := range w.rest {
 		for r := range sums {
@@ -164,5 +159,27 @@ func (w *walker) add(codes [][walkPlaces]uint32, sums []float32) {
 			}
 			sums[r] += values[i]
 		}
+	}
+}
+
+// addWindow adds to each row's sum its leaves, one after the other: of four
+// rows at a time, as a sum waits for the one before.
+func addWindow(sums []float32, leaves [][windowTrees]float32) {
+	for ; len(sums) >= 4; sums, leaves = sums[4:], leaves[4:] {
+		s0, s1, s2, s3 := sums[0], sums[1], sums[2], sums[3]
+		l0, l1, l2, l3 := &leaves[0], &leaves[1], &leaves[2], &leaves[3]
+		for i := range windowTrees {
+			s0 += l0[i]
+			s1 += l1[i]
+			s2 += l2[i]
+			s3 += l3[i]
+		}
+		sums[0], sums[1], sums[2], sums[3] = s0, s1, s2, s3
+	}
+	for r, sum := range sums {
+		for _, v := range &leaves[r] {
+			sum += v
+		}
+		sums[r] = sum
 	}
 }
