@@ -62,7 +62,7 @@ func (l *load) run(connections int) (err error) {
 	if l.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	defer unix.Close(l.poll)
+	defer func() { _ = unix.Close(l.poll) }()
 	l.connections = make([]connection, connections)
 	for i := range l.connections {
 		l.connections[i].socket = -1
@@ -185,7 +185,7 @@ func (l *load) connect(i int) error {
 // hangUp closes a connection.
 func (l *load) hangUp(i int) {
 	if c := &l.connections[i]; c.socket >= 0 {
-		unix.Close(c.socket)
+		_ = unix.Close(c.socket)
 		c.socket = -1
 	}
 }
