@@ -28,6 +28,7 @@ type load struct {
 	start       time.Time
 	begun       int // requests
 	open        int // requests that are sent and not answered
+	buffer      []byte
 
 	took    []time.Duration // of those answered 200, from when they were due
 	sent    []time.Duration // of the same, from when they were sent
@@ -74,7 +75,7 @@ func (l *load) run(connections int) (err error) {
 		}
 	}()
 	l.start = time.Now()
-	buffer := make([]byte, 64<<10)
+	l.buffer = make([]byte, 64<<10)
 	events := make([]unix.EpollEvent, 256)
 	looked := time.Duration(0)
 	for {
@@ -87,7 +88,7 @@ func (l *load) run(connections int) (err error) {
 			return err
 		}
 		for _, event := range events[:n] {
-			l.proceed(int(event.Fd), buffer)
+			l.proceed(int(event.Fd), event.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
 		}
 		if now := l.now(); now-looked > time.Second {
 			looked = now
@@ -105,7 +106,7 @@ func (l *load) run(connections int) (err error) {
 // sendDue sends what is due, as far as connections are idle, and returns when
 // the next request is due, if more are to be sent.
 func (l *load) sendDue() (next time.Duration, more bool) {
-	for {
+	for turns := len(l.idle); ; turns-- { // once each, where all fail at once
 		due := l.now()
 		if l.rate > 0 {
 			due = time.Duration(float64(l.begun) / l.rate * float64(time.Second))
@@ -113,7 +114,7 @@ func (l *load) sendDue() (next time.Duration, more bool) {
 		if l.begun >= l.most || due >= l.lasts {
 			return 0, false
 		}
-		if len(l.idle) == 0 || due > l.now() {
+		if len(l.idle) == 0 || turns == 0 || due > l.now() {
 			return due, true
 		}
 		i := l.idle[0]
@@ -203,41 +204,20 @@ func (l *load) fail(i int) {
 	l.done(i)
 }
 
-// proceed does what a connection is ready for.
-func (l *load) proceed(i int, buffer []byte) {
+// proceed does what a connection is ready for. Where the server has ended it
+// there may be something to read before.
+func (l *load) proceed(i int, ended bool) {
 	c := &l.connections[i]
-	if !c.busy {
-		l.idleSpoke(i, buffer)
-		return
-	}
-	if c.left > 0 {
-		l.write(i)
-	}
-	for c.busy {
-		n, err := unix.Read(c.socket, buffer)
-		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOTCONN):
-			return
-		case errors.Is(err, unix.EINTR):
-		case err != nil || n == 0:
-			l.fail(i)
-		default:
-			l.read(i, buffer[:n])
-			if n < len(buffer) {
-				return // all that there was
-			}
+	switch {
+	case c.busy:
+		l.receive(i, ended)
+		if c.busy && c.left > 0 {
+			l.write(i)
 		}
-	}
-}
-
-// idleSpoke closes an idle connection that the server has closed.
-func (l *load) idleSpoke(i int, buffer []byte) {
-	c := &l.connections[i]
-	if c.socket < 0 {
-		return
-	}
-	if n, err := unix.Read(c.socket, buffer); n >= 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) {
-		l.hangUp(i)
+	case c.socket >= 0: // idle, so that all that it may tell is that it has ended
+		if n, err := unix.Read(c.socket, l.buffer); n >= 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) {
+			l.hangUp(i)
+		}
 	}
 }
 
@@ -249,11 +229,33 @@ func (l *load) write(i int) {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOTCONN):
 			return
 		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			l.fail(i)
+		case err != nil: // it may have been answered before it was read whole
+			if l.receive(i, true); c.busy {
+				l.fail(i)
+			}
 			return
 		default:
 			c.left -= n
+		}
+	}
+}
+
+// receive reads what there is of an answer, to its end where that has come.
+func (l *load) receive(i int, ended bool) {
+	c := &l.connections[i]
+	for c.busy {
+		n, err := unix.Read(c.socket, l.buffer)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOTCONN):
+			return
+		case errors.Is(err, unix.EINTR):
+		case err != nil || n == 0:
+			l.fail(i)
+		default:
+			l.read(i, l.buffer[:n])
+			if n < len(l.buffer) && !ended {
+				return // all that there was
+			}
 		}
 	}
 }

@@ -3,13 +3,14 @@ package gbdt
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // Explainer says how much each column moved a forest's prediction: the exact
 // Shapley values of path-dependent TreeSHAP (Lundberg, Erion & Lee 2018,
 // "Consistent individualized feature attribution for tree ensembles"), where
 // a column that is not known leads both ways in the proportion in which
-// training rows went. It never changes once made.
+// training rows went. It is safe for concurrent use.
 //
 // It does not sum over subsets or paths. The expectation of a tree, with each
 // column known with a probability of its own, is a polynomial in these
@@ -27,9 +28,9 @@ import (
 // for.
 type Explainer struct {
 	forest  *Forest
-	once    sync.Once
-	laidOut *explained // after once
-	pool    sync.Pool  // of *passes
+	lock    sync.Mutex // held while it is laid out
+	laidOut atomic.Pointer[explained]
+	pool    sync.Pool // of *passes
 }
 
 // explained is a forest as it is laid out to be explained.
@@ -103,9 +104,20 @@ func NewExplainer(f *Forest) (*Explainer, error) {
 	return &Explainer{forest: f}, nil
 }
 
+// layout returns the forest as it is laid out. Where that panics, as the file
+// that the forest lies in was cut, the next call tries again.
 func (e *Explainer) layout() *explained {
-	e.once.Do(func() { e.laidOut = layOut(e.forest) })
-	return e.laidOut
+	if l := e.laidOut.Load(); l != nil {
+		return l
+	}
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	if l := e.laidOut.Load(); l != nil {
+		return l
+	}
+	l := layOut(e.forest)
+	e.laidOut.Store(l)
+	return l
 }
 
 // Base returns the expectation of the forest's prediction over the rows that

@@ -122,6 +122,9 @@ func (c *compiler) lay(i int32) (place int32, expected float64) {
 		return ^int32(len(c.leaves) - 1 - c.leafStart()), v
 	}
 	n := &c.forest.Nodes[i]
+	if n.Left >= 0 && n.Left <= i || n.Right >= 0 && n.Right <= i {
+		panic("the forest has changed since it was checked") // and would lead around without end
+	}
 	column := n.Column()
 	before := c.ways[column]
 	place = int32(1 + len(c.nodes) - c.first)

@@ -239,6 +239,29 @@ func TestExplainRefusesWhatIsNoTree(t *testing.T) {
 	}
 }
 
+// TestExplainTriesAgain has a forest that changes after it was checked, as one in
+// a file that is written over, and is whole again later.
+func TestExplainTriesAgain(t *testing.T) {
+	f := randomForest(rand.New(rand.NewPCG(3, 3)), 5, 8, 4)
+	e, err := NewExplainer(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := f.Nodes
+	f.Nodes = make([]Node, len(whole))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("explained nodes that lead to themselves")
+			}
+		}()
+		e.Base()
+	}()
+	f.Nodes = whole
+	values := make([]float64, 4)
+	e.Explain(values, randomRow(rand.New(rand.NewPCG(4, 4)), 4))
+}
+
 // BenchmarkExplain has prediction by the same forest as its peer.
 func BenchmarkExplain(b *testing.B) {
 	random := rand.New(rand.NewPCG(7, 7))

@@ -48,19 +48,20 @@ type Sampler struct {
 	state atomic.Uint64
 }
 
-// Allow says whether an event that happens now is kept.
+// Allow says whether an event that happens now is kept. One of the second
+// before counts as one of the latest, as events may be told of out of order.
 func (s *Sampler) Allow(now time.Time) bool {
 	second := uint64(uint32(now.Unix()))
 	for {
 		old := s.state.Load()
-		count := uint32(old)
-		if old>>32 != second {
-			count = 0
+		latest, count := old>>32, uint32(old)
+		if latest != second && latest != second+1 {
+			latest, count = second, 0
 		}
 		if count >= s.Limit {
 			return false
 		}
-		if s.state.CompareAndSwap(old, second<<32|uint64(count+1)) {
+		if s.state.CompareAndSwap(old, latest<<32|uint64(count+1)) {
 			return true
 		}
 	}

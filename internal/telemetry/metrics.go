@@ -100,7 +100,7 @@ var table = []Spec{
 	{Name: predictionRefused, Type: Counter, Labels: byVersion, Help: "Requests that were refused for what stood in them, by the version that would have answered."},
 	{Name: predictedPrice, Type: Histogram, Labels: byVersion, Buckets: dollars, Help: "Predicted prices in US dollars."},
 	{Name: workers, Type: Gauge, Help: "Requests that can be valued at once."},
-	{Name: workersBusy, Type: Gauge, Help: "Workers that are valuing houses, aside too; one request of many houses may have several."},
+	{Name: workersBusy, Type: Gauge, Help: "Workers that are valuing houses, aside too; one request of many houses may have several, and one of a few needs none."},
 	{Name: queueLength, Type: Gauge, Help: "Requests that wait for a worker."},
 	{Name: overloaded, Type: Counter, Labels: []string{"reason"}, Help: "Requests that were refused with 503 as there was no room; reason is queue (too many wait for a worker, or it would be for too long), in_flight (too many at once) or bodies (too many large ones were arriving)."},
 	{Name: modelLoadTime, Type: Gauge, Help: "Time that loading and checking the newest of the running models took."},

@@ -11,13 +11,13 @@ import (
 )
 
 // longestWait is how long a call may have to wait for a worker, by the work
-// that is ahead of it: one that would wait longer is refused at once, while the
+// that is ahead of it: one that would wait longer is refused, while the
 // client can still ask another replica. It bounds no other wait, as that for a
 // processor; docs/performance.md has what was measured.
 const longestWait = 25 * time.Millisecond
 
-// A call of so little work as quickest needs no worker, where there are as
-// many workers as processors: no more calls run then anyway. It would wait for
+// A call of so little work as quickest needs no worker, where there are no
+// fewer of these than processors: no more calls run then anyway. It would wait for
 // longer than it takes, and so would all behind it: a worker that is given to
 // the first in line is idle until that one is scheduled, and many are before
 // it (Blasgen et al. 1979, "The convoy phenomenon"). Quick calls under way are
@@ -65,9 +65,9 @@ func (p *pace) house() time.Duration {
 	return firstPace
 }
 
-// time calls do, which values some houses, and takes note of how long that
+// measure calls do, which values some houses, and takes note of how long that
 // took. Of two calls at once one may be lost, which matters little.
-func (p *pace) time(houses int, do func() error) error {
+func (p *pace) measure(houses int, do func() error) error {
 	start := time.Now()
 	err := do()
 	least := p.house()
@@ -87,9 +87,7 @@ func (p *pace) quick(houses int) bool {
 func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() error) error {
 	if v.mayBeQuick && p.quick(houses) && v.beginQuick() {
 		defer v.quick.Add(-1)
-		v.metrics.WorkersBusy.Inc()
-		defer v.metrics.WorkersBusy.Dec()
-		return p.time(houses, do)
+		return p.measure(houses, do)
 	}
 	work := int64(p.house()) * int64(houses)
 	ahead := v.backlog.Add(work) - work
@@ -98,7 +96,7 @@ func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() erro
 		return err
 	}
 	defer v.release()
-	return p.time(houses, do)
+	return p.measure(houses, do)
 }
 
 // beginQuick counts a quick call, unless too many are under way.
@@ -117,7 +115,7 @@ func (v *Valuer) beginQuick() bool {
 func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int, p *pace, do func(from int, some []house.House) error) error {
 	each, all := int64(p.house()), int64(len(houses))
 	ahead := v.backlog.Add(each*all) - each*all
-	idle := cap(v.workers) - len(v.workers) - 1
+	idle := v.idle() - 1
 	if idle > 0 && v.waiting.Load() == 0 {
 		perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
 	}
@@ -170,7 +168,7 @@ func (t *turns) next() {
 		return
 	}
 	some := t.houses[from:min(from+t.perTurn, len(t.houses))]
-	if err := t.pace.time(len(some), func() error { return t.do(from, some) }); err != nil {
+	if err := t.pace.measure(len(some), func() error { return t.do(from, some) }); err != nil {
 		t.stop(err)
 		return
 	}
@@ -196,6 +194,10 @@ func (t *turns) share(idle int) {
 		})
 	}
 }
+
+// idle returns how many workers have nothing to do, where a quick call, which
+// has none, counts as one that has.
+func (v *Valuer) idle() int { return cap(v.workers) - len(v.workers) - int(v.quick.Load()) }
 
 // acquire takes a worker, and waits for one where the queue has room and the
 // work ahead is little, or the call has begun. Workers come in the order in

@@ -36,7 +36,7 @@ const queuePerWorker = 256
 
 // Options are how a [Valuer] runs.
 type Options struct {
-	Workers int                // predictions that run at once; 0 is GOMAXPROCS
+	Workers int                // predictions that run at once, but for quick ones; 0 is GOMAXPROCS
 	Queue   int                // calls that may wait for a worker; 0 is 256 for each
 	Metrics *telemetry.Metrics // required
 	Log     *slog.Logger       // required
@@ -52,10 +52,10 @@ type Valuer struct {
 	change     sync.Mutex          // held while another model or table takes over
 	table      *demographics.Table // that every model is asked with; nil is its own
 	source     string              // of the table
-	workers    chan struct{}       // holds a token for each prediction that runs
+	workers    chan struct{}       // holds a token for each prediction that runs, but for quick ones
 	waiting    atomic.Int64
 	quick      atomic.Int64 // calls under way without a worker
-	mayBeQuick bool         // as there are as many workers as processors
+	mayBeQuick bool         // as there are no fewer workers than processors
 	queue      int64
 	backlog    atomic.Int64 // worker nanoseconds that calls which were let in still need, as far as is known
 	pricing    pace
@@ -232,7 +232,7 @@ func (v *Valuer) Revalue(dst []float64, houses []house.House, choice Choice) ([]
 		return nil, err
 	}
 	defer v.done(r)
-	if v.waiting.Load() > 0 {
+	if v.waiting.Load() > 0 || v.idle() <= 0 {
 		return nil, ErrOverloaded
 	}
 	select {

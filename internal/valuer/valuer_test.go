@@ -315,6 +315,46 @@ func TestAQuickCallPassesTheLine(t *testing.T) {
 	})
 }
 
+// TestWorkAsideGivesWayToQuickCalls has as many quick calls under way as there
+// are workers, which are all free.
+func TestWorkAsideGivesWayToQuickCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		workers := runtime.GOMAXPROCS(0)
+		gate, hangs := make(chan struct{}), atomic.Bool{}
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers = workers
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				time.Sleep(10 * time.Microsecond)
+				if hangs.Load() {
+					<-gate
+				}
+				return append(dst, make([]float64, len(houses))...)
+			})
+		})
+		one := make([]house.House, 1)
+		ask := func() {
+			if _, err := v.Value(t.Context(), nil, one, valuer.Choice{}); err != nil {
+				t.Error(err)
+			}
+		}
+		ask() // what a house takes is known now
+		if _, err := v.Revalue(nil, one, valuer.Choice{}); err != nil {
+			t.Errorf("while nothing is asked: %v", err)
+		}
+		hangs.Store(true)
+		var group sync.WaitGroup
+		for range workers {
+			group.Go(ask)
+		}
+		synctest.Wait()
+		if _, err := v.Revalue(nil, one, valuer.Choice{}); !errors.Is(err, valuer.ErrOverloaded) {
+			t.Errorf("while quick calls are under way: %v", err)
+		}
+		close(gate)
+		group.Wait()
+	})
+}
+
 func TestSwapUnderLoad(t *testing.T) {
 	v, _ := running(t, nil)
 	next := *v.Model()
@@ -449,7 +489,7 @@ func TestIdleWorkersShareACall(t *testing.T) {
 			t.Errorf("a share that failed: %v, %v", len(answer.Prices), err)
 		}
 		synctest.Wait()
-		if err := testutil.GatherAndCompare(reg, strings.NewReader("# HELP prediction_workers_busy Workers that are valuing houses, aside too; one request of many houses may have several.\n# TYPE prediction_workers_busy gauge\nprediction_workers_busy 0\n"), "prediction_workers_busy"); err != nil {
+		if err := testutil.GatherAndCompare(reg, strings.NewReader("# HELP prediction_workers_busy Workers that are valuing houses, aside too; one request of many houses may have several, and one of a few needs none.\n# TYPE prediction_workers_busy gauge\nprediction_workers_busy 0\n"), "prediction_workers_busy"); err != nil {
 			t.Error(err)
 		}
 	})
