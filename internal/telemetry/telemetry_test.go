@@ -162,7 +162,7 @@ func TestSamplerKeepsTheLimitOfEachSecond(t *testing.T) {
 			t.Errorf("second %d: kept %d, want 100", second, kept.Load())
 		}
 	}
-	if s.Allow(start.Add(time.Second)) || s.Allow(start.Add(2 * time.Second)) {
+	if s.Allow(start.Add(time.Second)) || s.Allow(start.Add(2*time.Second)) {
 		t.Error("an event of the second before makes room for others")
 	}
 	if !s.Allow(start.Add(-time.Hour)) {
