@@ -40,7 +40,7 @@ generate: ## write anew what is made from the code: the Go of the pages (*.templ
 .PHONY: test
 test: ## run every test, and those of prediction with vectors too
 	go test -timeout 20m ./...
-	$(SIMD) go test ./internal/gbdt
+	$(SIMD) go test ./internal/gbdt ./internal/network
 
 .PHONY: race
 race: ## run the tests with the race detector (needs a C compiler), without the long ones

@@ -53,7 +53,7 @@ func run(args []string, out io.Writer) error {
 	}
 	host, err := netip.ParseAddrPort(target.Host)
 	if err != nil {
-		return err
+		return fmt.Errorf("-url %q must have an address and a port, as http://127.0.0.1:8000/v1/predict: %w", *address, err)
 	}
 	body, err := os.ReadFile(*file)
 	if err != nil {
