@@ -14,8 +14,8 @@ import (
 // BenchmarkFirstView opens the page in new tabs of one browser, which keeps
 // nothing, and reports in the median when it was painted first, when it was
 // loaded, and how many bytes that took. For a new tab this browser starts a
-// process first; others keep one ready, and so another tab shows a bare text of
-// the service before. By turns it opens a page of one word, cut off from
+// process first, and so another tab shows a bare text of the service before.
+// By turns it opens a page of one word, cut off from
 // windows of others too, which tells how fast the machine is then.
 func BenchmarkFirstView(b *testing.B) {
 	s := start(b)
