@@ -90,10 +90,6 @@ func compilable(f *Forest) bool {
 	return true
 }
 
-// rowsAtOnce is how many rows' codes are made before trees are walked: few
-// enough that they and the trees under way stay in the nearest cache.
-const rowsAtOnce = 16
-
 // Predict returns the forest's value for a row of Columns numbers.
 func (e *Engine) Predict(row []float32) float64 {
 	row = row[:e.forest.Columns]
@@ -105,11 +101,9 @@ func (e *Engine) Predict(row []float32) float64 {
 		e.inOrder.search.encode512(codes[:], 1, row)
 		return e.forest.Base + float64(e.inOrder.sumRow512(&codes))
 	}
-	var codes [1][walkPlaces]uint32
-	var sum [1]float32
-	e.quantiser.encode(&codes[0], row)
-	e.walker.add(codes[:], sum[:])
-	return e.forest.Base + float64(sum[0])
+	var t rowWalks
+	e.quantiser.encode(&t.codes, row)
+	return e.forest.Base + float64(e.walker.sum(&t))
 }
 
 // PredictRows sets dst[i] to the forest's value for row i of x, which has as
@@ -131,48 +125,57 @@ func (e *Engine) PredictParallel(dst []float64, x Matrix, threads int) {
 
 // predict predicts rows that stand one after the other in data.
 func (e *Engine) predict(dst []float64, data []float32) {
-	switch e.kernel {
-	case plain:
+	if e.kernel == plain {
 		for i := range dst {
 			dst[i] = e.forest.Predict(data[i*e.forest.Columns:])
 		}
-	case avx2, avx512:
-		done := 0
-		if len(dst) >= e.fewRows() { // for fewer the block would not even be made
+		return
+	}
+	done := 0
+	if len(dst) >= e.fewRows() { // for fewer the block would not even be made
+		if e.kernel == portable {
+			done = e.predictByWalks(dst, data)
+		} else {
 			done = e.predictBlocks(dst, data)
 		}
-		for r := done; r < len(dst); r++ {
-			dst[r] = e.Predict(data[r*e.forest.Columns : (r+1)*e.forest.Columns])
-		}
-	default:
-		e.predictByWalks(dst, data)
+	}
+	for r := done; r < len(dst); r++ {
+		dst[r] = e.Predict(data[r*e.forest.Columns : (r+1)*e.forest.Columns])
 	}
 }
 
-// predictByWalks is predict of the portable kernel.
-func (e *Engine) predictByWalks(dst []float64, data []float32) {
-	var codes [rowsAtOnce][walkPlaces]uint32
-	for len(dst) > 0 {
-		n := min(len(dst), rowsAtOnce)
-		var sums [rowsAtOnce]float32
-		for r := range n {
-			e.quantiser.encode(&codes[r], data[r*e.forest.Columns:(r+1)*e.forest.Columns])
+// predictByWalks is predict of the portable kernel, but for a rest of a few
+// rows. It returns how many it has predicted.
+func (e *Engine) predictByWalks(dst []float64, data []float32) (done int) {
+	// So few groups of rows at once that their codes stay in the nearest cache.
+	var codes [2][walks][walkPlaces]uint32
+	columns := e.forest.Columns
+	for len(dst) >= walks {
+		groups := min(len(codes), len(dst)/walks)
+		var sums [len(codes)][walks]float32
+		for r := range groups * walks {
+			e.quantiser.encode(&codes[r/walks][r%walks], data[r*columns:(r+1)*columns])
 		}
-		e.walker.add(codes[:n], sums[:n])
-		for r := range n {
-			dst[r] = e.forest.Base + float64(sums[r])
+		e.walker.sumRows(codes[:groups], sums[:groups])
+		for r := range groups * walks {
+			dst[r] = e.forest.Base + float64(sums[r/walks][r%walks])
 		}
-		dst, data = dst[n:], data[n*e.forest.Columns:]
+		dst, data, done = dst[groups*walks:], data[groups*walks*columns:], done+groups*walks
 	}
+	return done
 }
 
 // fewRows is from how many rows on a block is faster than one after the
 // other.
 func (e *Engine) fewRows() int {
-	if e.kernel == avx512 {
+	switch e.kernel {
+	case avx512:
 		return 40
+	case avx2:
+		return 32
+	default:
+		return walks
 	}
-	return 32
 }
 
 // predictBlocks is predict of the kernels with vectors, but for a rest of a few

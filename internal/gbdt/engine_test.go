@@ -12,8 +12,8 @@ import (
 // trees and anything between; few thresholds or many; either direction of
 // unknown.
 func drawForest(t *rapid.T) *Forest {
-	f := &Forest{Columns: rapid.SampledFrom([]int{1, 2, 7, 46, 130, 300}).Draw(t, "columns"), Base: 12.5}
-	trees := rapid.SampledFrom([]int{1, 2, 3, 4, 5, 63, 64, 65, 130}).Draw(t, "trees")
+	f := &Forest{Columns: rapid.SampledFrom([]int{1, 2, 7, 46, 130, 300}).Draw(t, "columns"), Base: rapid.SampledFrom([]float64{12.5, math.Copysign(0, -1)}).Draw(t, "base")}
+	trees := rapid.SampledFrom([]int{0, 1, 2, 7, 8, 9, 63, 64, 65, 130, 504, 505}).Draw(t, "trees")
 	most := rapid.SampledFrom([]int{1, 2, 3, 31, 32, 33, 63, 64, 65, 255, 256, 257, 600}).Draw(t, "leaves")
 	shape := rapid.SampledFrom([]string{"any", "balanced", "left", "right"}).Draw(t, "shape")
 	unknown := rapid.SampledFrom([]uint32{0, unknownLeftBit, 2}).Draw(t, "unknown")
@@ -36,7 +36,11 @@ func drawForest(t *rapid.T) *Forest {
 
 func drawTree(f *Forest, random *splitmix, leaves int, shape string, unknown uint32, thresholds []float32) int32 {
 	if leaves == 1 {
-		f.Leaves = append(f.Leaves, float32(random.below(2_000_001)-1_000_000)/777)
+		leaf := float32(random.below(2_000_001)-1_000_000) / 777
+		if random.below(8) == 0 {
+			leaf = float32(math.Copysign(0, -1))
+		}
+		f.Leaves = append(f.Leaves, leaf)
 		return ^int32(len(f.Leaves) - 1)
 	}
 	left := map[string]int{"any": 1 + random.below(leaves-1), "balanced": leaves / 2, "left": leaves - 1, "right": 1}[shape]
@@ -114,7 +118,7 @@ func TestEnginesGiveTheBitsOfThePlainWalk(t *testing.T) {
 				if err := f.Check(); err != nil {
 					t.Fatal(err)
 				}
-				rows := rapid.SampledFrom([]int{1, 2, 15, 16, 17, 31, 33, 64, 65, 200}).Draw(t, "rows")
+				rows := rapid.SampledFrom([]int{1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 200}).Draw(t, "rows")
 				x := drawRows(f, &splitmix{rapid.Uint64().Draw(t, "rows seed")}, rows)
 				e := newEngine(f, k)
 				got := make([]float64, rows)
