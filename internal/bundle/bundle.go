@@ -212,10 +212,11 @@ func (b *Bundle) Close() error {
 	return unmap()
 }
 
-// builtin is compressed, as the program has to stay small.
+// builtin is compressed, as the program has to stay small. It is a string, which
+// nothing can write, so that its pages can be given back after the start.
 //
 //go:embed builtin/bundle.zst
-var builtin []byte
+var builtin string
 
 // Builtin returns the model that comes with the program, trained on sales in
 // King County, Washington, in 2014 and 2015 (`make model` trains it).
@@ -239,7 +240,7 @@ func BuiltinBytes() ([]byte, error) {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
 	defer unpack.Close()
-	data, err := unpack.DecodeAll(builtin, nil)
+	data, err := unpack.DecodeAll([]byte(builtin), nil)
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}

@@ -119,8 +119,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 		}
 		facts = append(facts, "ops_address", server.Ops.Addr().String())
 	}
-	saveMemory(p.getenv)
 	c.limitMemory(p.getenv)
+	saveMemory(p.getenv)
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {
 		fmt.Fprintf(p.stderr, "\nTry it:\n\n  %s\n\nor open http://%s/docs\n\n",
