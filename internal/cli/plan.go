@@ -125,7 +125,7 @@ func printFleet(out io.Writer, p capacity.Plan) error {
 		notes += "There are more replicas than the load needs at its busiest: this type of machine may not use all of its cores all month.\n"
 	}
 	if d.Houses > valuer.PricedAtOnce {
-		notes += fmt.Sprintf("Requests of more than %d houses are valued in turns: theirs may take up to twice these times, and shorter ones beside them less.\n", valuer.PricedAtOnce)
+		notes += fmt.Sprintf("Requests of more than %d houses are valued in turns, and shorter ones pass between these: beside such, theirs take longer.\n", valuer.PricedAtOnce)
 	}
 	notes += "Not counted: transfer of data, CloudFront, NAT gateways, buckets, backups.\n"
 	_, err := io.WriteString(out, "\n"+notes)

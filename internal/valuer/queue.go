@@ -1,6 +1,8 @@
 package valuer
 
 import (
+	"runtime"
+
 	"context"
 	"fmt"
 	"sync"
@@ -27,23 +29,23 @@ const (
 	quickPerWorker = 16
 )
 
-// mayWait is how many calls may wait for each worker however long that takes:
+// mayWait is how many turns may wait for each worker however long that takes:
 // where the processors are taken away for a while, all seems slow, and a few
 // calls are no overload.
 const mayWait = 8
 
 // tooLong says whether a call is to be refused that would be one of some
-// waiting, behind so much work.
-func (v *Valuer) tooLong(waiting, backlog int64) bool {
+// waiting, behind so much work, where a turn takes so long.
+func (v *Valuer) tooLong(waiting, backlog, turn int64) bool {
 	workers := int64(cap(v.workers))
-	return waiting > mayWait*workers && time.Duration(backlog/workers) > longestWait
+	return backlog > workers*int64(longestWait) && (waiting > mayWait*workers || backlog > mayWait*workers*turn)
 }
 
 // Behind says whether a call that came now would be refused for how long it
 // would wait. What that takes to know is little, so that a request can be
 // refused before it is read.
 func (v *Valuer) Behind() bool {
-	return v.tooLong(v.waiting.Load()+1, v.backlog.Load())
+	return v.tooLong(v.waiting.Load()+1, v.backlog.Load(), v.pricing.turn(PricedAtOnce))
 }
 
 // pace is how long a worker takes for a house, by which it is told how long a
@@ -64,6 +66,9 @@ func (p *pace) house() time.Duration {
 	}
 	return firstPace
 }
+
+// turn returns how long so many houses take, in nanoseconds.
+func (p *pace) turn(houses int) int64 { return int64(p.house()) * int64(houses) }
 
 // measure calls do, which values some houses, and takes note of how long that
 // took. Of two calls at once one may be lost, which matters little.
@@ -89,10 +94,10 @@ func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() erro
 		defer v.quick.Add(-1)
 		return p.measure(houses, do)
 	}
-	work := int64(p.house()) * int64(houses)
+	work := p.turn(houses)
 	ahead := v.backlog.Add(work) - work
 	defer v.backlog.Add(-work)
-	if err := v.acquire(ctx, false, ahead); err != nil {
+	if err := v.acquire(ctx, false, ahead, p.turn(PricedAtOnce)); err != nil {
 		return err
 	}
 	defer v.release()
@@ -112,25 +117,42 @@ func (v *Valuer) beginQuick() bool {
 // each time on a worker for which it waits in line anew. What has begun is not
 // refused. Workers for which nobody waits take a share of the houses, down to
 // a quarter of perTurn: do is then called at once for several.
+//
+// No more calls of several turns are under way than there are workers: those
+// that take turns with each other would all end when the last does. Between its
+// turns a call lets other goroutines run, as they wait for ten milliseconds
+// else: requests that are being read, and Go's poller, which knows of those to
+// come.
 func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int, p *pace, do func(from int, some []house.House) error) error {
 	each, all := int64(p.house()), int64(len(houses))
-	ahead := v.backlog.Add(each*all) - each*all
+	ahead, turn := v.backlog.Add(each*all)-each*all, each*int64(perTurn)
 	idle := v.idle() - 1
 	if idle > 0 && v.waiting.Load() == 0 {
 		perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
 	}
 	t := turns{valuer: v, houses: houses, perTurn: perTurn, pace: p, each: each, do: do}
 	defer func() { v.backlog.Add(-each * (all - t.valued.Load())) }()
-	for begun := false; t.left(); begun = true {
-		if err := v.acquire(ctx, begun, ahead); err != nil {
+	begun := false
+	if len(houses) > perTurn {
+		if err := v.take(ctx, v.long, begun, ahead, turn); err != nil {
+			return err
+		}
+		defer func() { <-v.long }()
+		begun = true
+	}
+	for shared := false; t.left(); begun, shared = true, true {
+		if err := v.acquire(ctx, begun, ahead, turn); err != nil {
 			t.stop(err)
 			break
 		}
-		if !begun {
+		if !shared {
 			t.share(idle)
 		}
 		t.next()
 		v.release()
+		if t.left() {
+			runtime.Gosched()
+		}
 	}
 	t.shared.Wait()
 	return t.err
@@ -202,14 +224,22 @@ func (v *Valuer) idle() int { return cap(v.workers) - len(v.workers) - int(v.qui
 // acquire takes a worker, and waits for one where the queue has room and the
 // work ahead is little, or the call has begun. Workers come in the order in
 // which they are asked for.
-func (v *Valuer) acquire(ctx context.Context, begun bool, ahead int64) error {
+func (v *Valuer) acquire(ctx context.Context, begun bool, ahead, turn int64) error {
+	if err := v.take(ctx, v.workers, begun, ahead, turn); err != nil {
+		return err
+	}
+	v.metrics.WorkersBusy.Inc()
+	return nil
+}
+
+// take puts a token into the workers or the long calls, as acquire does.
+func (v *Valuer) take(ctx context.Context, tokens chan struct{}, begun bool, ahead, turn int64) error {
 	select {
-	case v.workers <- struct{}{}:
-		v.metrics.WorkersBusy.Inc()
+	case tokens <- struct{}{}:
 		return nil
 	default:
 	}
-	if n := v.waiting.Add(1); !begun && (n > v.queue || v.tooLong(n, ahead)) {
+	if n := v.waiting.Add(1); !begun && (n > v.queue || v.tooLong(n, ahead, turn)) {
 		v.waiting.Add(-1)
 		v.metrics.OverloadedQueue.Inc()
 		return ErrOverloaded
@@ -217,8 +247,7 @@ func (v *Valuer) acquire(ctx context.Context, begun bool, ahead int64) error {
 	v.metrics.QueueLength.Inc()
 	defer func() { v.waiting.Add(-1); v.metrics.QueueLength.Dec() }()
 	select {
-	case v.workers <- struct{}{}:
-		v.metrics.WorkersBusy.Inc()
+	case tokens <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for a worker: %w", ctx.Err())

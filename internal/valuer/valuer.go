@@ -53,6 +53,7 @@ type Valuer struct {
 	table      *demographics.Table // that every model is asked with; nil is its own
 	source     string              // of the table
 	workers    chan struct{}       // holds a token for each prediction that runs, but for quick ones
+	long       chan struct{}       // holds a token for each call under way that takes several turns
 	waiting    atomic.Int64
 	quick      atomic.Int64 // calls under way without a worker
 	mayBeQuick bool         // as there are no fewer workers than processors
@@ -77,6 +78,7 @@ func New(o Options) *Valuer {
 	}
 	v := &Valuer{
 		workers:    make(chan struct{}, o.Workers),
+		long:       make(chan struct{}, o.Workers),
 		mayBeQuick: o.Workers >= runtime.GOMAXPROCS(0),
 		queue:      int64(o.Queue),
 		metrics:    o.Metrics,

@@ -444,6 +444,78 @@ func TestOneHouseDoesNotWaitForThousands(t *testing.T) {
 	})
 }
 
+// TestLongCallsComeOneAfterTheOther asks for a thousand houses twice of one
+// worker: the first call does not wait for the second.
+func TestLongCallsComeOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers = 1
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				time.Sleep(time.Duration(len(houses)) * time.Microsecond)
+				return append(dst, make([]float64, len(houses))...)
+			})
+		})
+		var took [2]time.Duration
+		var group sync.WaitGroup
+		start := time.Now()
+		for i := range took {
+			group.Go(func() {
+				if _, err := v.Value(t.Context(), nil, make([]house.House, 1000), valuer.Choice{}); err != nil {
+					t.Error(err)
+				}
+				took[i] = time.Since(start)
+			})
+			synctest.Wait()
+		}
+		group.Wait()
+		if want := [2]time.Duration{time.Millisecond, 2 * time.Millisecond}; took != want {
+			t.Errorf("they took %v, want %v", took, want)
+		}
+	})
+}
+
+// TestFewLongCallsAreAnOverload asks for 640 houses, five turns of 12.8 ms each,
+// ten times at once of one worker: eight turns may wait however long they take,
+// so that the third call is refused, which is behind ten.
+func TestFewLongCallsAreAnOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+			o.Workers = 1
+			m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+				time.Sleep(time.Duration(len(houses)) * 100 * time.Microsecond)
+				return append(dst[:0], make([]float64, len(houses))...)
+			})
+		})
+		ask := func(houses int) error {
+			_, err := v.Value(t.Context(), nil, make([]house.House, houses), valuer.Choice{})
+			return err
+		}
+		for range 600 { // it learns how long a house takes
+			if err := ask(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var errs [10]error
+		var group sync.WaitGroup
+		for i := range errs {
+			group.Go(func() { errs[i] = ask(640) })
+			synctest.Wait()
+		}
+		if !v.Behind() {
+			t.Error("behind two such calls, a request is not refused unread")
+		}
+		group.Wait()
+		for i, err := range errs {
+			if refused := errors.Is(err, valuer.ErrOverloaded); refused != (i >= 2) {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		if err := ask(640); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
 // TestIdleWorkersShareACall holds back all shares of a call until as many as
 // there are workers are being valued.
 func TestIdleWorkersShareACall(t *testing.T) {
