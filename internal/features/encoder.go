@@ -106,7 +106,8 @@ func (e *Encoder) Row(dst []float32, h *house.House, area *demographics.Area) {
 // RowAsOf is Row as of another day than the house's, or, given house.NoDate,
 // as of the newest house that e was fitted on.
 func (e *Encoder) RowAsOf(dst []float32, h *house.House, area *demographics.Area, day house.Date) {
-	in := input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), around: e.around(h.Values[house.Lat], h.Values[house.Long]), day: day}
+	in := inputs.Get().(*input)
+	*in = input{house: h, area: area, encoder: e, zip: e.zip(h.Zipcode()), around: e.around(h.Values[house.Lat], h.Values[house.Long]), day: day}
 	if in.day == house.NoDate {
 		in.day = e.Newest
 	}
@@ -121,6 +122,8 @@ func (e *Encoder) RowAsOf(dst []float32, h *house.House, area *demographics.Area
 		}
 		dst[i] = v
 	}
+	*in = input{}
+	inputs.Put(in)
 }
 
 func (e *Encoder) zip(z house.Zipcode) *ZipMeans {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 
 	"housing/internal/house"
 )
@@ -106,7 +107,7 @@ type neighbour struct {
 // are nearest to a place, the nearest first. They are ordered by latitude, so
 // that it is enough to look north and south as far as the furthest found.
 func nearestVicinities(dst []neighbour, all []Vicinity, lat, long float64) []neighbour {
-	north, _ := slices.BinarySearchFunc(all, lat, func(v Vicinity, lat float64) int { return cmp.Compare(float64(v.Lat), lat) })
+	north := sort.Search(len(all), func(i int) bool { return float64(all[i].Lat) >= lat })
 	south := north - 1
 	for south >= 0 || north < len(all) {
 		next := north
