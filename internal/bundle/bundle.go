@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"unsafe"
 
 	"github.com/google/renameio/v2"
 	"github.com/klauspost/compress/zstd"
@@ -240,7 +241,7 @@ func BuiltinBytes() ([]byte, error) {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}
 	defer unpack.Close()
-	data, err := unpack.DecodeAll([]byte(builtin), nil)
+	data, err := unpack.DecodeAll(unsafe.Slice(unsafe.StringData(builtin), len(builtin)), nil) // which only reads it
 	if err != nil {
 		return nil, fmt.Errorf("built-in bundle: %w", err)
 	}

@@ -222,16 +222,6 @@ func TestColumnsAreNamedOnceAndFit(t *testing.T) {
 	}
 }
 
-func TestRowAllocatesNothing(t *testing.T) {
-	e := fitted(t)
-	h := house.Example()
-	row := make([]float32, NumColumns())
-	var area demographics.Area
-	if n := testing.AllocsPerRun(100, func() { e.Row(row, &h, &area) }); n != 0 {
-		t.Errorf("%g allocations", n)
-	}
-}
-
 func fitted(t testing.TB) *Encoder {
 	t.Helper()
 	e, err := Fit(modeltest.Houses(500), 1)

@@ -22,7 +22,7 @@ type walker struct {
 
 // chain is trees that stand one after the other in the forest.
 type chain struct {
-	first uint32 // node; endNode where there are no trees
+	first uint32 // node
 	trees int
 }
 

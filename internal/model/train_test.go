@@ -205,14 +205,6 @@ func TestTrainRefuses(t *testing.T) {
 	}
 }
 
-func TestPricesAllocateNothing(t *testing.T) {
-	m, houses, table := smoothModel(t)
-	dst := make([]float64, len(houses))
-	if n := testing.AllocsPerRun(10, func() { m.Prices(dst, houses, table) }); n != 0 {
-		t.Errorf("%g allocations", n)
-	}
-}
-
 func TestCrossValidationOfMadeSales(t *testing.T) {
 	sales, table := modeltest.Sales(1000), modeltest.Table(t)
 	v, err := CrossValidate(context.Background(), sales, table, quickOptions(), 3, nil)

@@ -1,10 +1,9 @@
 package valuer
 
 import (
-	"runtime"
-
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,23 +28,40 @@ const (
 	quickPerWorker = 16
 )
 
-// mayWait is how many turns may wait for each worker however long that takes:
-// where the processors are taken away for a while, all seems slow, and a few
-// calls are no overload.
+// mayWait is how many short calls may wait for each worker, or how many turns of
+// long ones, however long that takes: where the processors are taken away for a
+// while, all seems slow, and a few calls are no overload.
 const mayWait = 8
 
-// tooLong says whether a call is to be refused that would be one of some
-// waiting, behind so much work, where a turn takes so long.
-func (v *Valuer) tooLong(waiting, backlog, turn int64) bool {
-	workers := int64(cap(v.workers))
-	return backlog > workers*int64(longestWait) && (waiting > mayWait*workers || backlog > mayWait*workers*turn)
+// kind is what calls ask for, prices or valuations. A call of so many houses
+// that they are valued in turns is a long one: short calls pass it between its
+// turns, and long ones of a kind come one after the other.
+type kind struct {
+	pace
+	long    chan struct{} // holds a token for each long call under way
+	backlog atomic.Int64  // work of long calls that are let in, in nanoseconds
 }
 
-// Behind says whether a call that came now would be refused for how long it
-// would wait. What that takes to know is little, so that a request can be
-// refused before it is read.
-func (v *Valuer) Behind() bool {
-	return v.tooLong(v.waiting.Load()+1, v.backlog.Load(), v.pricing.turn(PricedAtOnce))
+// behind says whether a short call is to be refused that would be one of some
+// waiting, behind so much work of short ones.
+func (v *Valuer) behind(waiting, backlog int64) bool {
+	workers := int64(cap(v.workers))
+	return waiting > mayWait*workers && backlog > workers*int64(longestWait)
+}
+
+// longBehind says the same of a long call behind so much work of long ones,
+// where a turn takes so long.
+func (v *Valuer) longBehind(backlog, turn int64) bool {
+	workers := int64(cap(v.workers))
+	return backlog > workers*max(int64(longestWait), mayWait*turn)
+}
+
+// Behind says whether a call for prices that came now would be refused for how
+// long it would wait. What that takes to know is little, so that a request can
+// be refused before it is read.
+func (v *Valuer) Behind(long bool) bool {
+	return v.behind(v.waiting.Load()+1, v.backlog.Load()) ||
+		long && v.longBehind(v.pricing.backlog.Load(), v.pricing.turn(PricedAtOnce))
 }
 
 // pace is how long a worker takes for a house, by which it is told how long a
@@ -89,19 +105,19 @@ func (p *pace) quick(houses int) bool {
 
 // atOnce calls do, which values a few houses, on a worker, for which it may
 // have to wait, or quickly. It allocates nothing.
-func (v *Valuer) atOnce(ctx context.Context, houses int, p *pace, do func() error) error {
-	if v.mayBeQuick && p.quick(houses) && v.beginQuick() {
+func (v *Valuer) atOnce(ctx context.Context, houses int, k *kind, do func() error) error {
+	if v.mayBeQuick && k.quick(houses) && v.beginQuick() {
 		defer v.quick.Add(-1)
-		return p.measure(houses, do)
+		return k.measure(houses, do)
 	}
-	work := p.turn(houses)
+	work := k.turn(houses)
 	ahead := v.backlog.Add(work) - work
 	defer v.backlog.Add(-work)
-	if err := v.acquire(ctx, false, ahead, p.turn(PricedAtOnce)); err != nil {
+	if err := v.acquire(ctx, false, ahead); err != nil {
 		return err
 	}
 	defer v.release()
-	return p.measure(houses, do)
+	return k.measure(houses, do)
 }
 
 // beginQuick counts a quick call, unless too many are under way.
@@ -118,30 +134,35 @@ func (v *Valuer) beginQuick() bool {
 // refused. Workers for which nobody waits take a share of the houses, down to
 // a quarter of perTurn: do is then called at once for several.
 //
-// No more calls of several turns are under way than there are workers: those
-// that take turns with each other would all end when the last does. Between its
+// No more long calls of a kind are under way than there are workers: those that
+// take turns with each other would all end when the last does. Between its
 // turns a call lets other goroutines run, as they wait for ten milliseconds
 // else: requests that are being read, and Go's poller, which knows of those to
 // come.
-func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int, p *pace, do func(from int, some []house.House) error) error {
-	each, all := int64(p.house()), int64(len(houses))
-	ahead, turn := v.backlog.Add(each*all)-each*all, each*int64(perTurn)
-	idle := v.idle() - 1
-	if idle > 0 && v.waiting.Load() == 0 {
-		perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
-	}
-	t := turns{valuer: v, houses: houses, perTurn: perTurn, pace: p, each: each, do: do}
-	defer func() { v.backlog.Add(-each * (all - t.valued.Load())) }()
-	begun := false
+func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int, k *kind, do func(from int, some []house.House) error) error {
+	each, all := int64(k.house()), int64(len(houses))
+	t := turns{valuer: v, houses: houses, perTurn: perTurn, kind: k, each: each, backlog: &v.backlog, do: do}
+	long := 0
 	if len(houses) > perTurn {
-		if err := v.take(ctx, v.long, begun, ahead, turn); err != nil {
+		t.backlog, long = &k.backlog, 1
+	}
+	ahead := t.backlog.Add(each*all) - each*all
+	defer func() { t.backlog.Add(-each * (all - t.valued.Load())) }()
+	begun := false
+	if long > 0 {
+		var err error
+		if begun, err = v.join(ctx, k, ahead, k.turn(perTurn)); err != nil {
 			return err
 		}
-		defer func() { <-v.long }()
-		begun = true
+		defer func() { <-k.long }()
+		ahead = v.backlog.Load()
+	}
+	idle := v.idle(long) - 1
+	if idle > 0 && v.noneWaits() {
+		t.perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
 	}
 	for shared := false; t.left(); begun, shared = true, true {
-		if err := v.acquire(ctx, begun, ahead, turn); err != nil {
+		if err := v.acquire(ctx, begun, ahead); err != nil {
 			t.stop(err)
 			break
 		}
@@ -164,8 +185,9 @@ type turns struct {
 	valuer  *Valuer
 	houses  []house.House
 	perTurn int
-	pace    *pace
-	each    int64
+	kind    *kind
+	each    int64         // nanoseconds that a house takes
+	backlog *atomic.Int64 // that the call is part of
 	do      func(from int, some []house.House) error
 
 	taken  atomic.Int64 // houses
@@ -190,11 +212,11 @@ func (t *turns) next() {
 		return
 	}
 	some := t.houses[from:min(from+t.perTurn, len(t.houses))]
-	if err := t.pace.measure(len(some), func() error { return t.do(from, some) }); err != nil {
+	if err := t.kind.measure(len(some), func() error { return t.do(from, some) }); err != nil {
 		t.stop(err)
 		return
 	}
-	t.valuer.backlog.Add(-t.each * int64(len(some)))
+	t.backlog.Add(-t.each * int64(len(some)))
 	t.valued.Add(int64(len(some)))
 }
 
@@ -210,42 +232,66 @@ func (t *turns) share(idle int) {
 		v.metrics.WorkersBusy.Inc()
 		t.shared.Go(func() {
 			defer v.release()
-			for t.left() && v.waiting.Load() == 0 {
+			for t.left() && v.noneWaits() {
 				t.next()
 			}
 		})
 	}
 }
 
-// idle returns how many workers have nothing to do, where a quick call, which
-// has none, counts as one that has.
-func (v *Valuer) idle() int { return cap(v.workers) - len(v.workers) - int(v.quick.Load()) }
+// idle returns how many workers have nothing to do, for a call that has some
+// tokens of long ones itself. A quick call, which has no worker, counts as one
+// that has, and so does a long call between two turns.
+func (v *Valuer) idle(own int) int {
+	long := len(v.pricing.long) + len(v.valuing.long) - own
+	return cap(v.workers) - max(len(v.workers), long) - int(v.quick.Load())
+}
+
+// full says whether more calls wait than may.
+func (v *Valuer) full() bool { return v.waiting.Load()+v.longWaiting.Load() > v.queue }
+
+func (v *Valuer) noneWaits() bool { return v.waiting.Load() == 0 && v.longWaiting.Load() == 0 }
 
 // acquire takes a worker, and waits for one where the queue has room and the
 // work ahead is little, or the call has begun. Workers come in the order in
 // which they are asked for.
-func (v *Valuer) acquire(ctx context.Context, begun bool, ahead, turn int64) error {
-	if err := v.take(ctx, v.workers, begun, ahead, turn); err != nil {
+func (v *Valuer) acquire(ctx context.Context, begun bool, ahead int64) error {
+	select {
+	case v.workers <- struct{}{}:
+		v.metrics.WorkersBusy.Inc()
+		return nil
+	default:
+	}
+	n := v.waiting.Add(1)
+	if err := v.wait(ctx, v.workers, &v.waiting, !begun && (v.full() || v.behind(n, ahead))); err != nil {
 		return err
 	}
 	v.metrics.WorkersBusy.Inc()
 	return nil
 }
 
-// take puts a token into the workers or the long calls, as acquire does.
-func (v *Valuer) take(ctx context.Context, tokens chan struct{}, begun bool, ahead, turn int64) error {
+// join makes a long call one of those of its kind that are under way, and waits
+// for that as acquire does; it says whether it had to.
+func (v *Valuer) join(ctx context.Context, k *kind, ahead, turn int64) (waited bool, err error) {
 	select {
-	case tokens <- struct{}{}:
-		return nil
+	case k.long <- struct{}{}:
+		return false, nil
 	default:
 	}
-	if n := v.waiting.Add(1); !begun && (n > v.queue || v.tooLong(n, ahead, turn)) {
-		v.waiting.Add(-1)
+	v.longWaiting.Add(1)
+	return true, v.wait(ctx, k.long, &v.longWaiting, v.full() || v.longBehind(ahead, turn))
+}
+
+// wait puts a token into a channel once there is room, for a call that has been
+// counted as waiting, unless it is to be refused.
+func (v *Valuer) wait(ctx context.Context, tokens chan struct{}, waiting *atomic.Int64, refuse bool) error {
+	defer waiting.Add(-1)
+	if refuse {
 		v.metrics.OverloadedQueue.Inc()
 		return ErrOverloaded
 	}
 	v.metrics.QueueLength.Inc()
-	defer func() { v.waiting.Add(-1); v.metrics.QueueLength.Dec() }()
+	defer v.metrics.QueueLength.Dec()
 	select {
 	case tokens <- struct{}{}:
 		return nil

@@ -48,24 +48,24 @@ type Options struct {
 // Valuer values houses with the running model. Make one with [New]; it is
 // safe for concurrent use.
 type Valuer struct {
-	set        atomic.Pointer[set] // never nil
-	change     sync.Mutex          // held while another model or table takes over
-	table      *demographics.Table // that every model is asked with; nil is its own
-	source     string              // of the table
-	workers    chan struct{}       // holds a token for each prediction that runs, but for quick ones
-	long       chan struct{}       // holds a token for each call under way that takes several turns
-	waiting    atomic.Int64
-	quick      atomic.Int64 // calls under way without a worker
-	mayBeQuick bool         // as there are no fewer workers than processors
-	queue      int64
-	backlog    atomic.Int64 // worker nanoseconds that calls which were let in still need, as far as is known
-	pricing    pace
-	valuing    pace // with intervals and reasons
-	metrics    *telemetry.Metrics
-	log        *slog.Logger
-	cache      *cache.Prices
-	tracer     *telemetry.Tracer
-	drift      *drift.Monitor
+	set         atomic.Pointer[set] // never nil
+	change      sync.Mutex          // held while another model or table takes over
+	table       *demographics.Table // that every model is asked with; nil is its own
+	source      string              // of the table
+	workers     chan struct{}       // holds a token for each prediction that runs, but for quick ones
+	waiting     atomic.Int64        // calls, for a worker
+	longWaiting atomic.Int64        // calls, to be one of the long ones under way
+	quick       atomic.Int64        // calls under way without a worker
+	mayBeQuick  bool                // as there are no fewer workers than processors
+	queue       int64
+	backlog     atomic.Int64 // worker nanoseconds that short calls which were let in still need, as far as is known
+	pricing     kind
+	valuing     kind // with intervals and reasons
+	metrics     *telemetry.Metrics
+	log         *slog.Logger
+	cache       *cache.Prices
+	tracer      *telemetry.Tracer
+	drift       *drift.Monitor
 }
 
 // New returns a valuer without a model; give it one with [Valuer.Use].
@@ -78,7 +78,6 @@ func New(o Options) *Valuer {
 	}
 	v := &Valuer{
 		workers:    make(chan struct{}, o.Workers),
-		long:       make(chan struct{}, o.Workers),
 		mayBeQuick: o.Workers >= runtime.GOMAXPROCS(0),
 		queue:      int64(o.Queue),
 		metrics:    o.Metrics,
@@ -86,6 +85,9 @@ func New(o Options) *Valuer {
 		cache:      o.Cache,
 		tracer:     o.Tracer,
 		drift:      o.Drift,
+	}
+	for _, k := range []*kind{&v.pricing, &v.valuing} {
+		k.long = make(chan struct{}, o.Workers)
 	}
 	v.set.Store(new(set))
 	v.metrics.Workers.Set(float64(o.Workers))
@@ -234,7 +236,7 @@ func (v *Valuer) Revalue(dst []float64, houses []house.House, choice Choice) ([]
 		return nil, err
 	}
 	defer v.done(r)
-	if v.waiting.Load() > 0 || v.idle() <= 0 {
+	if !v.noneWaits() || v.idle(0) <= 0 {
 		return nil, ErrOverloaded
 	}
 	select {

@@ -501,8 +501,18 @@ func TestFewLongCallsAreAnOverload(t *testing.T) {
 			group.Go(func() { errs[i] = ask(640) })
 			synctest.Wait()
 		}
-		if !v.Behind() {
-			t.Error("behind two such calls, a request is not refused unread")
+		if !v.Behind(true) {
+			t.Error("behind two such calls, a long request is not refused unread")
+		}
+		if v.Behind(false) {
+			t.Error("behind two such calls, a short request is refused unread")
+		}
+		start := time.Now()
+		if err := ask(2); err != nil {
+			t.Errorf("a short call: %v", err)
+		}
+		if took := time.Since(start); took > 20*time.Millisecond {
+			t.Errorf("a short call took %v", took)
 		}
 		group.Wait()
 		for i, err := range errs {
