@@ -85,6 +85,7 @@ func (a *API) rollout(x *exchange, r *http.Request) error {
 		return valuer.ErrNoModel
 	}
 	s := rollout.Status{Plan: rollout.Plan{Primary: m.Manifest.Version}, Answers: m.Manifest.Version, Running: a.Valuer.Models()}
+	s.Tag = s.Plan.Tag()
 	if a.Traffic != nil {
 		s = a.Traffic.Status()
 	}
@@ -101,7 +102,7 @@ func (a *API) rollout(x *exchange, r *http.Request) error {
 		})
 	}
 	answer.Accuracy = a.accuracy(r.Context(), s.Plan.Began(s.History))
-	x.Header()["Etag"] = []string{strconv.Quote(s.Plan.Tag())}
+	x.Header()["Etag"] = []string{strconv.Quote(s.Tag)}
 	return x.answerJSON(http.StatusOK, answer)
 }
 

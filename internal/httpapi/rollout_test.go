@@ -29,7 +29,7 @@ type planned struct {
 	folder string
 }
 
-func newPlanned(t testing.TB) planned {
+func newPlanned(t testing.TB, o ...func(*rollout.Options)) planned {
 	t.Helper()
 	folder := t.TempDir()
 	r, err := registry.Open(t.Context(), folder)
@@ -57,10 +57,14 @@ func newPlanned(t testing.TB) planned {
 		s.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	})
 	ctx, stop := context.WithCancel(context.Background())
-	a.Traffic = rollout.NewTraffic(rollout.Options{
+	options := rollout.Options{
 		Registry: r, Valuer: a.Valuer, Load: load, Metrics: a.Metrics, Log: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond,
 		Dependency: store.NewDependency("registry", prometheus.NewGauge(prometheus.GaugeOpts{Name: "up"}), slog.New(slog.DiscardHandler)),
-	})
+	}
+	for _, set := range o {
+		set(&options)
+	}
+	a.Traffic = rollout.NewTraffic(options)
 	a.Traffic.Start(ctx, "kc-1")
 	t.Cleanup(func() {
 		stop()
@@ -109,6 +113,31 @@ func TestThePlanIsReadAndChanged(t *testing.T) {
 	wantProblem(t, local(a.API, "PUT", "/v1/rollout", fmt.Sprintf(twoVersions, "60"), "If-Match", tag), 412)
 	if promoted := read[RolloutPlan](t, local(a.API, "PUT", "/v1/rollout", `{"plan":{"primary":"kc-2"}}`)); promoted != (RolloutPlan{Primary: "kc-2", Previous: "kc-1"}) {
 		t.Errorf("%+v", promoted)
+	}
+}
+
+// TestWhatIsReadCanBeReplaced sends the ETag of a plan that nobody made: the
+// registry has none, or the replica does not follow it.
+func TestWhatIsReadCanBeReplaced(t *testing.T) {
+	for name, pinned := range map[string]string{"no plan yet": "", "pinned": "kc-2"} {
+		t.Run(name, func(t *testing.T) {
+			a := newPlanned(t, func(o *rollout.Options) { o.Pinned = pinned })
+			seen := ask(a.API, "GET", "/v1/rollout", "").Header().Get("ETag")
+			w := local(a.API, "PUT", "/v1/rollout", fmt.Sprintf(twoVersions, "5"), "If-Match", seen)
+			if w.Code != 200 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			made := w.Header().Get("ETag")
+			for end := time.Now().Add(20 * time.Second); ask(a.API, "GET", "/v1/rollout", "").Header().Get("ETag") != made; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the replica never shows the ETag of the plan that was made")
+				}
+			}
+			wantProblem(t, local(a.API, "PUT", "/v1/rollout", fmt.Sprintf(twoVersions, "6"), "If-Match", seen), 412)
+			if w := local(a.API, "PUT", "/v1/rollout", fmt.Sprintf(twoVersions, "6"), "If-Match", made); w.Code != 200 {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
 	}
 }
 

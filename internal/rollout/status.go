@@ -20,6 +20,7 @@ var ErrChanged = errors.New("the plan has changed meanwhile: look again, then tr
 // Status is the plan and what this replica makes of it.
 type Status struct {
 	Plan     Plan              // that the replica follows
+	Tag      string            // of the registry's plan, which may be another: see [Plan.Tag]
 	History  []registry.Change // of the plan, newest first
 	Aliases  map[string]string // version by name
 	Pinned   bool              // the replica's settings name its version, whatever the plan says
@@ -34,6 +35,7 @@ func (t *Traffic) Status() Status {
 	defer t.mu.Unlock()
 	s := Status{
 		Plan:    *t.plan.Load(),
+		Tag:     t.tag,
 		History: t.state.PlanHistory,
 		Aliases: t.state.Aliases,
 		Pinned:  t.Pinned != "",
@@ -54,12 +56,17 @@ func (t *Traffic) Status() Status {
 	return s
 }
 
-// Trouble returns the reason of the first problem and since when it is, or
-// "" where there is none.
+// Trouble returns the reason of the first problem with the plan and since when
+// it is, or "" where there is none. A version that only clients asked for is
+// no part of the plan.
 func (t *Traffic) Trouble() (reason string, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range t.problems {
+	plan := t.plan.Load()
+	for version, p := range t.problems {
+		if version != "" && plan.Role(version) == "" {
+			continue
+		}
 		if reason == "" || p.Since.Before(since) {
 			reason, since = p.Reason, p.Since
 		}
@@ -67,7 +74,8 @@ func (t *Traffic) Trouble() (reason string, since time.Time) {
 	return reason, since
 }
 
-// Tag returns a word for a plan that no other plan has.
+// Tag returns a word for a plan that no other plan has: "none" for that of a
+// registry where none was set.
 func (p Plan) Tag() string {
 	text, err := p.Text()
 	if err != nil {

@@ -67,6 +67,7 @@ type Traffic struct {
 
 	mu       sync.Mutex
 	state    registry.State
+	tag      string                     // of its plan
 	planned  bool                       // the registry has had a plan
 	loading  map[string]*load           // by version
 	problems map[string]*VersionProblem // by version, of those that could not be loaded
@@ -121,6 +122,7 @@ func NewTraffic(o Options) *Traffic {
 		o.Metrics.ModelLoadFailure(reason, 0) // shown from the start, so that the first one is seen to come
 	}
 	t.aside = newShadows(o.Valuer, o.Metrics, o.Journal)
+	t.tag = Plan{}.Tag()
 	t.plan.Store(&Plan{})
 	return t
 }
@@ -166,7 +168,7 @@ func (t *Traffic) read(state registry.State) error {
 	if plan.Primary == "" && t.planned {
 		return errors.New("the registry has no plan any more: the one before is kept")
 	}
-	t.state, t.planned = state, plan.Primary != ""
+	t.state, t.tag, t.planned = state, plan.Tag(), plan.Primary != ""
 	before := *t.plan.Load()
 	if plan.Primary == "" { // none was ever set: what answers goes on
 		plan.Primary = before.Primary

@@ -365,6 +365,27 @@ func TestAnyVersionCanBeAskedFor(t *testing.T) {
 	}
 }
 
+// TestABadVersionThatWasAskedForIsNoTrouble damages one that the plan does not
+// name: clients are refused it, and the replica is well.
+func TestABadVersionThatWasAskedForIsNoTrouble(t *testing.T) {
+	r, folder := registryWith(t, "a", "b")
+	if err := os.WriteFile(filepath.Join(folder, "b", "bundle"), []byte("damaged"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := startReplica(t, r, nil, nil)
+	if _, err := s.Ask(t.Context(), "b"); !errors.Is(err, rollout.ErrRefused) {
+		t.Fatalf("it can be asked for: %v", err)
+	}
+	if p := s.Status().Problems; len(p) != 1 || p[0].Version != "b" {
+		t.Errorf("the problems are %+v", p)
+	}
+	if reason, _ := s.Trouble(); reason != "" {
+		t.Errorf("it is trouble: %s", reason)
+	}
+	change(t, r, func(p rollout.Plan) (rollout.Plan, error) { return p.Start("b", rollout.Canary, 0, "salt") })
+	s.until("it is a candidate", func() bool { reason, _ := s.Trouble(); return reason == "refused" })
+}
+
 // TestAPlanThatIsGoneIsKept empties the registry, as a share does that is
 // mounted wrong.
 func TestAPlanThatIsGoneIsKept(t *testing.T) {

@@ -113,9 +113,9 @@ function startForm(plan, names) {
 
 const dialog = document.getElementById("confirm");
 const confirmFault = document.getElementById("confirm-fault");
-let wanted;
+let wanted; // the plan that is asked about, and the tag of the one that it is to replace
 function confirm(title, text, plan) {
-  wanted = plan;
+  wanted = { plan, tag };
   document.getElementById("confirm-title").textContent = title;
   document.getElementById("confirm-text").textContent = text;
   document.getElementById("confirm-why").value = "";
@@ -127,8 +127,8 @@ document.getElementById("confirm-form").addEventListener("submit", async (event)
   event.preventDefault();
   try {
     await call("/v1/rollout", {
-      method: "PUT", headers: { "Content-Type": "application/json", ...(tag && { "If-Match": tag }) },
-      body: JSON.stringify({ plan: wanted, why: document.getElementById("confirm-why").value }),
+      method: "PUT", headers: { "Content-Type": "application/json", ...(wanted.tag && { "If-Match": wanted.tag }) },
+      body: JSON.stringify({ plan: wanted.plan, why: document.getElementById("confirm-why").value }),
     });
     dialog.close();
     target.focus({ preventScroll: true }); // not back into the form, which would not be disturbed
