@@ -168,8 +168,14 @@ func (l *leakFinder) explained(values []float64) float64 {
 
 // isFlagOfPrice says whether one of few values stands for stretches of the
 // prices, or of the prices by living space: as where "outlier" means beyond
-// some quantiles.
+// some quantiles. No value is one too.
 func (l *leakFinder) isFlagOfPrice(values []float64) bool {
+	values = slices.Clone(values)
+	for i, v := range values {
+		if math.IsNaN(v) { // which equals nothing, not even itself
+			values[i] = math.Inf(-1)
+		}
+	}
 	counts := map[float64]int{}
 	for _, v := range values {
 		if counts[v]++; len(counts) > flagValues {

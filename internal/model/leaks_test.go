@@ -34,6 +34,18 @@ func TestLeaks(t *testing.T) {
 		{"lot_value", func(_ int, s *house.Sale) float64 { return s.Price * s.House.Values[house.SqftLot] }, "price away divided by sqft_lot"},
 		{"outlier", func(_ int, s *house.Sale) float64 { return flag(s.Price < sorted[n/100] || s.Price > sorted[n-n/100]) }, "was set by the price"},
 		{"luxury_flag", func(_ int, s *house.Sale) float64 { return flag(s.Price > sorted[n*95/100]) }, "was set by the price"},
+		{"luxury_or_empty", func(_ int, s *house.Sale) float64 {
+			if s.Price > sorted[n*95/100] {
+				return 1
+			}
+			return math.NaN()
+		}, "was set by the price"},
+		{"coin_or_empty", func(int, *house.Sale) float64 {
+			if random.IntN(2) == 0 {
+				return 1
+			}
+			return math.NaN()
+		}, ""},
 		{"tier", func(_ int, s *house.Sale) float64 {
 			at, _ := slices.BinarySearch(sorted, s.Price)
 			return float64(4 * at / n)
