@@ -91,6 +91,9 @@ func (p *pace) turn(houses int) int64 { return int64(p.house()) * int64(houses) 
 func (p *pace) measure(houses int, do func() error) error {
 	start := time.Now()
 	err := do()
+	if houses == 0 {
+		return err
+	}
 	least := p.house()
 	latest := min(time.Since(start)/time.Duration(houses), least+least/paceGrows+1)
 	p.nanoseconds.Store(int64(max(latest, 1)))
@@ -162,12 +165,16 @@ func (v *Valuer) inTurns(ctx context.Context, houses []house.House, perTurn int,
 		t.perTurn = min(perTurn, max(perTurn/4, (len(houses)+idle)/(idle+1)))
 	}
 	for shared := false; t.left(); begun, shared = true, true {
+		if err := ctx.Err(); err != nil { // nobody waits for the rest
+			t.stop(fmt.Errorf("value houses: %w", err))
+			break
+		}
 		if err := v.acquire(ctx, begun, ahead); err != nil {
 			t.stop(err)
 			break
 		}
 		if !shared {
-			t.share(idle)
+			t.share(ctx, idle)
 		}
 		t.next()
 		v.release()
@@ -221,7 +228,7 @@ func (t *turns) next() {
 }
 
 // share has idle workers value houses too, until another call waits for one.
-func (t *turns) share(idle int) {
+func (t *turns) share(ctx context.Context, idle int) {
 	v := t.valuer
 	for range min(idle, (len(t.houses)-1)/t.perTurn) {
 		select {
@@ -232,7 +239,7 @@ func (t *turns) share(idle int) {
 		v.metrics.WorkersBusy.Inc()
 		t.shared.Go(func() {
 			defer v.release()
-			for t.left() && v.noneWaits() {
+			for ctx.Err() == nil && t.left() && v.noneWaits() {
 				t.next()
 			}
 		})

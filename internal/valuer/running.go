@@ -24,10 +24,12 @@ import (
 )
 
 // A model is sent back, so that another answers in its place, once this many
-// calls met a fault of it and they are more than one in faultyOneIn.
+// calls met a fault of it and they are more than one in faultyOneIn of the last
+// ones: half of callsWeighed to all of them.
 const (
 	faultsToSendBack = 5
 	faultyOneIn      = 1000
+	callsWeighed     = 100_000
 )
 
 // loaded is a model that runs, and what is known of how.
@@ -35,11 +37,20 @@ type loaded struct {
 	Model
 	roles     map[Role]*roleMetrics // never changed
 	users     atomic.Int64          // calls that use it, and one while it may be chosen; once 0, for ever
-	calls     atomic.Int64
-	faults    atomic.Int64 // calls in which it panicked or gave what is no price
-	sentBack  atomic.Bool  // its faults were too many
+	faults    atomic.Int64          // calls in which it panicked or gave what is no price
+	panics    atomic.Int64
+	late      struct{ calls, faults atomic.Int64 } // of late: halved from time to time
+	sentBack  atomic.Bool                          // its faults were too many
 	sentBacks prometheus.Counter
 	observed  *drift.Version // nil where it is not compared with its training
+}
+
+// called counts a call. What was long ago weighs little: one in whom a fault
+// is new is sent back as soon as another.
+func (l *loaded) called() {
+	if n := l.late.calls.Add(1); n >= callsWeighed && l.late.calls.CompareAndSwap(n, n/2) {
+		l.late.faults.Add(-(l.late.faults.Load() + 1) / 2)
+	}
 }
 
 // roleMetrics are the metrics of a model in a role, which are not shown
@@ -52,7 +63,12 @@ type roleMetrics struct {
 // metricsOf returns the metrics of a model in a role.
 func (v *Valuer) metricsOf(l *loaded, role Role) *telemetry.Prediction {
 	m := l.roles[role]
-	m.once.Do(func() { m.Prediction = v.metrics.Prediction(l.Manifest.Version, string(role)) })
+	m.once.Do(func() {
+		m.Prediction = v.metrics.Prediction(l.Manifest.Version, string(role))
+		if v.set.Load().find(l.Manifest.Version) == nil { // it was dropped while this call had it
+			v.metrics.ForgetPrediction(l.Manifest.Version)
+		}
+	})
 	return &m.Prediction
 }
 

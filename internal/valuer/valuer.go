@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"math/bits"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -166,7 +167,7 @@ func (v *Valuer) answer(ctx context.Context, r *running, houses []house.House, r
 	defer v.done(r)
 	metrics := v.metricsOf(r.loaded, role)
 	prices, err := ask(r, role)
-	r.calls.Add(1)
+	r.called()
 	if err != nil {
 		if errors.Is(err, ErrModel) {
 			metrics.Errors.Inc()
@@ -203,10 +204,11 @@ func (v *Valuer) done(r *running) {
 }
 
 // fault counts a call in which the model failed, and sends the model back
-// when it were too many.
+// when it were too many of late.
 func (v *Valuer) fault(r *running) {
-	n := r.faults.Add(1)
-	if n < faultsToSendBack || n*faultyOneIn <= r.calls.Load() || !r.sentBack.CompareAndSwap(false, true) {
+	r.faults.Add(1)
+	n := r.late.faults.Add(1)
+	if n < faultsToSendBack || n*faultyOneIn <= r.late.calls.Load() || !r.sentBack.CompareAndSwap(false, true) {
 		return
 	}
 	v.log.Error("model_sent_back", "model_version", r.Manifest.Version, "faults", n)
@@ -247,7 +249,7 @@ func (v *Valuer) Revalue(dst []float64, houses []house.House, choice Choice) ([]
 	}
 	defer v.release()
 	prices, err := v.price(r, choice.Role, dst, houses)
-	r.calls.Add(1)
+	r.called()
 	if err != nil {
 		v.metricsOf(r.loaded, choice.Role).Errors.Inc()
 		v.fault(r)
@@ -366,7 +368,9 @@ func (v *Valuer) guard(r *running, role Role, call func() error) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			v.metricsOf(r.loaded, role).Panics.Inc()
-			v.log.Error("model_panic", "model_version", r.Manifest.Version, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			if n := r.panics.Add(1); bits.OnesCount64(uint64(n)) == 1 { // ever more seldom, as it may be in each call
+				v.log.Error("model_panic", "model_version", r.Manifest.Version, "panics", n, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			}
 			err = fmt.Errorf("%w: it panicked", ErrModel)
 		}
 	}()

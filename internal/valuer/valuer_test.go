@@ -24,6 +24,7 @@ import (
 	"housing/internal/demographics"
 	"housing/internal/drift"
 	"housing/internal/house"
+	"housing/internal/model"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -472,6 +473,42 @@ func TestLongCallsComeOneAfterTheOther(t *testing.T) {
 			t.Errorf("they took %v, want %v", took, want)
 		}
 	})
+}
+
+// TestACallThatIsGivenUpEnds asks for a thousand houses, and gives up in the
+// first turn.
+func TestACallThatIsGivenUpEnds(t *testing.T) {
+	var valued atomic.Int64
+	ctx, giveUp := context.WithCancel(t.Context())
+	v, _ := running(t, func(m *valuer.Model, o *valuer.Options) {
+		o.Workers = 2
+		m.Pricer = pricer(func(dst []float64, houses []house.House) []float64 {
+			giveUp()
+			valued.Add(int64(len(houses)))
+			return append(dst, make([]float64, len(houses))...)
+		})
+	})
+	if _, err := v.Value(ctx, nil, make([]house.House, 1000), valuer.Choice{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if n := valued.Load(); n > 2*valuer.PricedAtOnce {
+		t.Errorf("%d houses were valued for nobody", n)
+	}
+	if v.Behind(true) {
+		t.Error("its work is still ahead of others")
+	}
+}
+
+func TestNoHousesHaveNoPrices(t *testing.T) {
+	v, _ := running(t, nil)
+	answer, err := v.Value(t.Context(), nil, nil, valuer.Choice{})
+	if err != nil || len(answer.Prices) != 0 {
+		t.Errorf("%+v, %v", answer.Prices, err)
+	}
+	valuations, _, err := v.Appraise(t.Context(), nil, nil, valuer.Choice{}, model.DefaultLevel)
+	if err != nil || len(valuations) != 0 {
+		t.Errorf("%+v, %v", valuations, err)
+	}
 }
 
 // TestFewLongCallsAreAnOverload asks for 640 houses, five turns of 12.8 ms each,

@@ -116,8 +116,9 @@ func TestRareFaultsDoNotSendBack(t *testing.T) {
 	o, _ := options()
 	v := valuer.New(o)
 	var calls int
+	every := 2000
 	rare := func(dst []float64, houses []house.House) []float64 {
-		if calls++; calls%2000 == 0 {
+		if calls++; calls%every == 0 {
 			panic("rarely")
 		}
 		return append(dst, 2)
@@ -130,13 +131,68 @@ func TestRareFaultsDoNotSendBack(t *testing.T) {
 	if err := v.SetPrimary("a", ""); err != nil {
 		t.Fatal(err)
 	}
-	for range 20_000 {
+	ask := func() {
+		t.Helper()
 		if _, err := v.Value(t.Context(), nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Candidate}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for range 300_000 {
+		ask()
+	}
 	if !v.Ready("b") {
-		t.Error("ten faults in 20,000 calls sent it back")
+		t.Error("a fault in each 2,000 calls sent it back")
+	}
+	every = 1
+	for range 100 {
+		ask()
+	}
+	if v.Ready("b") {
+		t.Error("it ran well for long, and fails now in each call: a hundred do not send it back")
+	}
+}
+
+// TestADroppedVersionLeavesNoMetrics lets a version go while a call has it that
+// is the first in its role.
+func TestADroppedVersionLeavesNoMetrics(t *testing.T) {
+	o, reg := options()
+	v := valuer.New(o)
+	asked, dropped := make(chan struct{}), make(chan struct{})
+	late := func([]float64, []house.House) []float64 {
+		close(asked)
+		<-dropped
+		panic("it is gone")
+	}
+	for _, m := range []valuer.Model{version(t, "a", fixed(1), new(atomic.Int64)), version(t, "b", late, new(atomic.Int64))} {
+		if err := v.Add(m, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.SetPrimary("a", ""); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-asked
+		if err := v.Drop("b"); err != nil {
+			t.Error(err)
+		}
+		close(dropped)
+	}()
+	if _, err := v.Revalue(nil, oneHouse, valuer.Choice{Version: "b", Role: valuer.Candidate}); !errors.Is(err, valuer.ErrModel) {
+		t.Errorf("%v", err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "model_version" && l.GetValue() == "b" {
+					t.Errorf("%s is still shown", f.GetName())
+				}
+			}
+		}
 	}
 }
 
