@@ -63,9 +63,12 @@ type API struct {
 	errors        recentErrors
 	limitPolicy   []string // header that says what the limiter allows
 	routes        []route
-	documents     func() (documents, error) // made when first asked for
-	handler       http.Handler
-	opsHandler    http.Handler
+	described     struct {
+		sync.Mutex
+		*documents // nil before they are first asked for
+	}
+	handler    http.Handler
+	opsHandler http.Handler
 }
 
 // eventsPerSecond is how many predictions of a second are logged that went
@@ -99,10 +102,11 @@ func New(o Options) *API {
 	a.bodies.most = BodyBudget(o.MaxBodyBytes)
 	a.inFlight.most = int64(o.MaxInFlight)
 	a.routes = append(a.table(), a.pageRoutes()...)
-	a.documents = sync.OnceValues(a.document)
 	main := a.mux(func(r *route) bool { return !r.ops || !o.OwnOps })
 	a.handler = a.chain(main)
-	// Not pprof's cmdline: it shows secrets that were given as flags.
+	// A profile shows what the program does and costs CPU, so that it is not for
+	// all who can reach the metrics. Not pprof's cmdline: it shows secrets that
+	// were given as flags.
 	ops := a.mux(func(r *route) bool { return r.ops || r.path == healthPath })
 	for path, h := range map[string]http.HandlerFunc{
 		"": pprof.Index, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
@@ -110,8 +114,8 @@ func New(o Options) *API {
 		ops.HandleFunc("GET /debug/pprof/"+path, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
 			x.route = "/debug/pprof/"
-			if !fromThisMachine(r) {
-				a.fail(x, problem(http.StatusForbidden, "profiles are shown to callers on this machine alone, as through kubectl port-forward"))
+			if !fromHere(r) {
+				a.fail(x, problem(http.StatusForbidden, "profiles are shown to callers on this machine alone, as through kubectl port-forward, and by the address 127.0.0.1, [::1] or localhost"))
 				return
 			}
 			h(w, r)
@@ -124,14 +128,6 @@ func New(o Options) *API {
 		a.serveLogLevel(main)
 	}
 	return a
-}
-
-// fromThisMachine says whether the caller of a request is on this machine. A
-// profile shows what the program does and costs CPU, so that it is not for
-// all who can reach the metrics.
-func fromThisMachine(r *http.Request) bool {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
 // Handler answers what belongs on the address of the API.

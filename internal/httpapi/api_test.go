@@ -305,11 +305,7 @@ func TestOpsAddressTakesItsRoutesAway(t *testing.T) {
 		"/debug/pprof/": {404, 200}, "/debug/pprof/cmdline": {404, 404}, "/docs": {200, 404}, "/v1/model-info": {200, 404},
 	} {
 		for i, h := range []http.Handler{a.Handler(), a.OpsHandler()} {
-			w := httptest.NewRecorder()
-			r := httptest.NewRequest("GET", path, nil)
-			r.RemoteAddr = "127.0.0.1:5"
-			h.ServeHTTP(w, r)
-			if w.Code != want[i] {
+			if w := askOf(h, "127.0.0.1:5", "localhost", "GET", path, ""); w.Code != want[i] {
 				t.Errorf("%s on address %d: %d, want %d", path, i, w.Code, want[i])
 			}
 		}
@@ -318,13 +314,29 @@ func TestOpsAddressTakesItsRoutesAway(t *testing.T) {
 
 func TestProfilesAreForThisMachine(t *testing.T) {
 	a := newAPI(t, func(s *setup) { s.OwnOps = true })
-	for address, want := range map[string]int{"127.0.0.1:5": 200, "[::1]:5": 200, "[::ffff:127.0.0.1]:5": 200, "10.0.0.7:5": 403, "[2001:db8::1]:5": 403, "@": 403} {
-		r := httptest.NewRequest("GET", "/debug/pprof/symbol", nil)
-		r.RemoteAddr = address
-		w := httptest.NewRecorder()
-		a.OpsHandler().ServeHTTP(w, r)
-		if w.Code != want {
-			t.Errorf("from %s: %d, want %d", address, w.Code, want)
+	for _, c := range []struct {
+		address, host, header string
+		want                  int
+	}{
+		{"127.0.0.1:5", "localhost:9090", "", 200},
+		{"[::1]:5", "[::1]:9090", "", 200},
+		{"[::ffff:127.0.0.1]:5", "127.0.0.1", "", 200},
+		{"10.0.0.7:5", "localhost", "", 403},
+		{"[2001:db8::1]:5", "localhost", "", 403},
+		{"@", "localhost", "", 403},
+		{"127.0.0.1:5", "housing.example.com", "", 403},
+		{"127.0.0.1:5", "localhost", "X-Forwarded-For", 403},
+		{"127.0.0.1:5", "localhost", "X-Forwarded-Proto", 403},
+		{"127.0.0.1:5", "localhost", "X-Envoy-Attempt-Count", 403},
+		{"127.0.0.6:5", "localhost", "", 403},
+	} {
+		var header []string
+		if c.header != "" {
+			header = []string{c.header, "1"}
+		}
+		w := askOf(a.OpsHandler(), c.address, c.host, "GET", "/debug/pprof/symbol", "", header...)
+		if w.Code != c.want {
+			t.Errorf("%+v: %d", c, w.Code)
 		}
 	}
 }

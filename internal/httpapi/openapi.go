@@ -23,11 +23,19 @@ import (
 	"housing/internal/valuer"
 )
 
-// documents are the descriptions of the service, made once.
+// documents are the descriptions of the service.
 type documents struct {
 	v31, v30 []byte // OpenAPI
 	page     page
+
+	year   int    // by which they bound years
+	digest string // of the model that gave the examples; "" is none
+	whole  bool   // it gave them all
+	made   time.Time
 }
+
+// examplesAgain is when documents without all of their examples are made anew.
+const examplesAgain = 10 * time.Second
 
 func (a *API) openAPI31(x *exchange, _ *http.Request) error {
 	d, err := a.documents()
@@ -45,26 +53,50 @@ func (a *API) openAPI30(x *exchange, _ *http.Request) error {
 	return err
 }
 
-// document makes the documents from the table of routes.
-func (a *API) document() (d documents, err error) {
-	open := a.describe()
-	if d.v31, err = json.Marshal(open); err != nil {
-		return d, fmt.Errorf("write OpenAPI 3.1: %w", err)
+// documents returns the descriptions of the service. They are made when they
+// are first asked for, and anew where they have become untrue: in another year,
+// with another model, and after one that could not give the examples.
+func (a *API) documents() (*documents, error) {
+	now, digest := a.Now().UTC(), ""
+	if m := a.Valuer.Model(); m != nil {
+		digest = m.Digest
 	}
-	if d.v30, err = open.Downgrade(); err != nil {
-		return d, fmt.Errorf("write OpenAPI 3.0: %w", err)
+	a.described.Lock()
+	defer a.described.Unlock()
+	d := a.described.documents
+	if d != nil && d.year == now.Year() && d.digest == digest && (d.whole || now.Sub(d.made) < examplesAgain) {
+		return d, nil
 	}
-	if d.v30, err = downgradeSchemas(d.v30); err != nil {
-		return d, fmt.Errorf("write OpenAPI 3.0: %w", err)
+	d = &documents{year: now.Year(), digest: digest, made: now}
+	if err := a.document(d); err != nil {
+		return nil, err
 	}
-	if d.page, err = a.renderPage(); err != nil {
-		return d, fmt.Errorf("write page of documents: %w", err)
-	}
+	a.described.documents = d
 	return d, nil
 }
 
+// document writes the documents from the table of routes.
+func (a *API) document(d *documents) (err error) {
+	var answers map[*bodyDoc][]byte
+	answers, d.whole = a.exampleAnswers()
+	open := a.describe(answers)
+	if d.v31, err = json.Marshal(open); err != nil {
+		return fmt.Errorf("write OpenAPI 3.1: %w", err)
+	}
+	if d.v30, err = open.Downgrade(); err != nil {
+		return fmt.Errorf("write OpenAPI 3.0: %w", err)
+	}
+	if d.v30, err = downgradeSchemas(d.v30); err != nil {
+		return fmt.Errorf("write OpenAPI 3.0: %w", err)
+	}
+	if d.page, err = a.renderPage(answers); err != nil {
+		return fmt.Errorf("write page of documents: %w", err)
+	}
+	return nil
+}
+
 // describe returns the OpenAPI 3.1 document.
-func (a *API) describe() *huma.OpenAPI {
+func (a *API) describe(answers map[*bodyDoc][]byte) *huma.OpenAPI {
 	const prefix = "#/components/schemas/"
 	registry := huma.NewMapRegistry(prefix, huma.DefaultSchemaNamer)
 	registry.RegisterTypeAlias(reflect.TypeFor[jsontext.Value](), reflect.TypeFor[any]())
@@ -125,7 +157,7 @@ func (a *API) describe() *huma.OpenAPI {
 				media.Schema = &huma.Schema{Type: "object"}
 			}
 			if r.body != nil {
-				media.Example = json.RawMessage(a.exampleAnswer(r.body))
+				media.Example = json.RawMessage(answers[r.body])
 			}
 			good.Content = map[string]*huma.MediaType{r.media: media}
 		}
@@ -270,8 +302,26 @@ func exampleBody(b *bodyDoc) []byte {
 	return append(house.AppendJSON([]byte(`{"records":[`), &h), "]}"...)
 }
 
-// exampleAnswer returns what the running model answers to exampleBody, or
-// null where it cannot.
+// exampleAnswers returns what is answered to the exampleBody of each route,
+// and whether the running model could.
+func (a *API) exampleAnswers() (answers map[*bodyDoc][]byte, whole bool) {
+	answers, whole = map[*bodyDoc][]byte{}, true
+	for i := range a.routes {
+		body := a.routes[i].body
+		if body == nil {
+			continue
+		}
+		answer := a.exampleAnswer(body)
+		if answer == nil {
+			answer, whole = []byte("null"), false
+		}
+		answers[body] = answer
+	}
+	return answers, whole
+}
+
+// exampleAnswer returns what the running model answers to exampleBody, or nil
+// where it cannot.
 func (a *API) exampleAnswer(b *bodyDoc) []byte {
 	if b.outcomes {
 		return []byte(exampleRecorded)
@@ -283,13 +333,13 @@ func (a *API) exampleAnswer(b *bodyDoc) []byte {
 	if b.valuations {
 		valuations, answer, err := a.Valuer.Appraise(ctx, nil, houses, valuer.Choice{}, model.DefaultLevel)
 		if err != nil {
-			return []byte("null")
+			return nil
 		}
 		text = appendValuations(nil, houses, valuations, &answer, time.Millisecond)
 	} else {
 		answer, err := a.Valuer.Value(ctx, nil, houses, valuer.Choice{})
 		if err != nil {
-			return []byte("null")
+			return nil
 		}
 		text = appendAnswer(nil, &answer, 200*time.Microsecond)
 	}

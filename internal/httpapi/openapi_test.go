@@ -17,8 +17,10 @@ import (
 	"testing/iotest"
 	"time"
 
+	"housing/internal/bundle"
 	"housing/internal/house"
 	"housing/internal/model"
+	"housing/internal/valuer"
 )
 
 // openAPI is as much of a document as the tests look at.
@@ -251,6 +253,40 @@ func TestTheExamplesAreTrue(t *testing.T) {
 			t.Errorf("%s: the example has %q, an answer %q", path, got, want)
 		}
 	}
+}
+
+// TestTheDocumentsStayTrue asks for them before there is a model, and in another
+// year.
+func TestTheDocumentsStayTrue(t *testing.T) {
+	now := time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC)
+	a := newAPI(t, func(s *setup) {
+		s.noModel = true
+		s.Now = func() time.Time { return now }
+	})
+	look := func(newest int) (example string) {
+		w := ask(a, "GET", "/openapi.json", "")
+		if want := fmt.Sprintf(`"maximum":%d`, newest); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("at %v nothing has %s", now, want)
+		}
+		op := read[openAPI](t, w).Paths["/v1/predict"]["post"]
+		return string(op.Responses["200"].Content["application/json"].Example)
+	}
+	if example := look(2027); example != "null" {
+		t.Errorf("without a model the example is %s", example)
+	}
+	b, err := bundle.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := a.Valuer.Use(valuer.FromBundle(b), time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if example := look(2027); !strings.Contains(example, "predictions") {
+		t.Errorf("with a model the example is %s", example)
+	}
+	now = now.Add(2 * time.Hour)
+	look(2028)
 }
 
 func TestAnswersHaveTheMembersThatAreDescribed(t *testing.T) {

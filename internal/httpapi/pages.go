@@ -120,7 +120,7 @@ func (a *API) housePage(x *exchange, r *http.Request) error {
 // a page written in the end. An error is shown in the page.
 func (a *API) valuePage(x *exchange, r *http.Request) error {
 	a.processors.predictions.Add(1)
-	values, err := readForm(r)
+	values, err := readForm(x, r)
 	if err != nil {
 		return err
 	}
@@ -185,13 +185,13 @@ func (a *API) valueForm(x *exchange, r *http.Request, values url.Values, page *w
 }
 
 // readForm reads the form of one house.
-func readForm(r *http.Request) (url.Values, error) {
+func readForm(x *exchange, r *http.Request) (url.Values, error) {
 	if r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" && r.Header.Get("Content-Type") != "application/x-www-form-urlencoded;charset=UTF-8" {
 		return nil, problem(http.StatusUnsupportedMediaType, "the form must be application/x-www-form-urlencoded")
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	if err != nil {
-		return nil, problem(http.StatusBadRequest, "the form ended before its end")
+		return nil, unreadable(x, err)
 	}
 	if len(text) > maxForm {
 		p := problem(http.StatusRequestEntityTooLarge, "the form is larger than "+strconv.Itoa(maxForm)+" bytes")

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"housing/internal/house"
 )
@@ -71,6 +74,19 @@ func TestWhatIsWrongWithAFormStandsBesideIt(t *testing.T) {
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%.60q: %d, want %d and %q", c.form, w.Code, c.status, c.want)
 		}
+	}
+}
+
+// TestASlowFormIsToldSo has one that does not arrive in time: the connection is
+// closed, and there is time left to say why.
+func TestASlowFormIsToldSo(t *testing.T) {
+	a := newAPI(t, nil)
+	slow := httptest.NewRequest("POST", "/", iotest.ErrReader(os.ErrDeadlineExceeded))
+	slow.Header.Set("Content-Type", formType)
+	w := &deadlined{httptest.NewRecorder()}
+	a.Handler().ServeHTTP(w, slow)
+	if w.Code != 408 || w.Header().Get("Connection") != "close" || !strings.Contains(w.Body.String(), "did not arrive in time") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
 
