@@ -53,8 +53,9 @@ func newEngine(f *Forest, k kernel) *Engine {
 	return e
 }
 
-// Name says how the engine works: "portable", or "plain" for a forest so
-// unusual that its nodes are walked as they stand.
+// Name says how the engine works: "avx512" or "avx2" with vectors of the
+// processor, "portable" without, or "plain" for a forest so unusual that its
+// nodes are walked as they stand.
 func (e *Engine) Name() string { return string(e.kernel) }
 
 // maxDepth is the depth of a tree to which engines go; a tree that is deeper

@@ -62,40 +62,6 @@ func (f *Forest) Predict(row []float32) float64 {
 	return f.Base + float64(sum)
 }
 
-// Blend returns the mean of forests over the same columns as one forest.
-func Blend(forests []*Forest) (*Forest, error) {
-	if len(forests) == 0 {
-		return nil, errors.New("blend: no forests")
-	}
-	out := &Forest{Columns: forests[0].Columns}
-	share := 1 / float64(len(forests))
-	for _, f := range forests {
-		if f.Columns != out.Columns {
-			return nil, fmt.Errorf("blend: forests of %d and %d columns", out.Columns, f.Columns)
-		}
-		nodes, leaves := int32(len(out.Nodes)), int32(len(out.Leaves))
-		moved := func(i int32) int32 {
-			if i < 0 {
-				return i - leaves
-			}
-			return i + nodes
-		}
-		out.Base += share * f.Base
-		for _, r := range f.Roots {
-			out.Roots = append(out.Roots, moved(r))
-		}
-		for _, n := range f.Nodes {
-			n.Left, n.Right = moved(n.Left), moved(n.Right)
-			out.Nodes = append(out.Nodes, n)
-		}
-		for _, v := range f.Leaves {
-			out.Leaves = append(out.Leaves, float32(share*float64(v)))
-		}
-		out.LeafCover = append(out.LeafCover, f.LeafCover...)
-	}
-	return out, nil
-}
-
 // Check returns an error unless every way through the forest ends in a leaf
 // and every number that is read is in range, so that Predict can neither
 // panic nor run on. Forests from outside must pass it before they predict.

@@ -7,40 +7,6 @@ import (
 	"unsafe"
 )
 
-func TestBlendIsTheMean(t *testing.T) {
-	d := noise(t, 500, 4)
-	var forests []*Forest
-	for seed := range uint64(3) {
-		p := DefaultParams()
-		p.Rounds, p.Subsample, p.Seed = 15, 0.5, seed
-		forests = append(forests, train(t, d, p).Forest)
-	}
-	blend, err := Blend(forests)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := blend.Check(); err != nil {
-		t.Fatal(err)
-	}
-	for i := range d.X.Rows {
-		var want float64
-		for _, f := range forests {
-			want += f.Predict(d.X.Row(i)) / 3
-		}
-		if got := blend.Predict(d.X.Row(i)); math.Abs(got-want) > 1e-5 {
-			t.Fatalf("row %d: %g, the mean of the three is %g", i, got, want)
-		}
-	}
-	if _, err := Blend(nil); err == nil {
-		t.Error("no forests were blended")
-	}
-	other := *forests[0]
-	other.Columns = 9
-	if _, err := Blend([]*Forest{forests[0], &other}); err == nil {
-		t.Error("forests over different columns were blended")
-	}
-}
-
 func TestCheckFindsWhatWouldBreakPrediction(t *testing.T) {
 	for _, c := range []struct {
 		want  string

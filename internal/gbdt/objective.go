@@ -1,7 +1,6 @@
 package gbdt
 
 import (
-	"fmt"
 	"math"
 	"sort"
 )
@@ -9,8 +8,6 @@ import (
 // Objective is a loss to minimise. Labels, predictions and weights have one
 // entry a row; a nil weight is one everywhere.
 type Objective interface {
-	// Name is how the objective is called in parameters and manifests.
-	Name() string
 	// Constant returns the constant prediction with the least loss.
 	Constant(label, weight []float64) float64
 	// Derivatives returns the first and second derivative of a row's loss by
@@ -29,9 +26,6 @@ type leafRefiner interface {
 // Squared is half the squared error.
 type Squared struct{}
 
-// Name implements Objective.
-func (Squared) Name() string { return "squared" }
-
 // Constant returns the mean.
 func (Squared) Constant(label, weight []float64) float64 { return mean(label, weight) }
 
@@ -47,9 +41,6 @@ func (Squared) Loss(prediction, label float64) float64 {
 
 // Absolute is the absolute error.
 type Absolute struct{}
-
-// Name implements Objective.
-func (Absolute) Name() string { return "absolute" }
 
 // Constant returns the median.
 func (Absolute) Constant(label, weight []float64) float64 { return quantile(label, weight, 0.5) }
@@ -70,9 +61,6 @@ func (Absolute) refine(residual, weight []float64) float64 { return quantile(res
 // Quantile is the pinball loss, least at the quantile Alpha in (0, 1)
 // (Koenker & Bassett 1978).
 type Quantile struct{ Alpha float64 }
-
-// Name implements Objective.
-func (q Quantile) Name() string { return fmt.Sprintf("quantile:%g", q.Alpha) }
 
 // Constant returns the quantile.
 func (q Quantile) Constant(label, weight []float64) float64 {
@@ -101,9 +89,6 @@ func (q Quantile) refine(residual, weight []float64) float64 {
 
 // Huber is squared up to an error of Delta and linear beyond (Huber 1964).
 type Huber struct{ Delta float64 }
-
-// Name implements Objective.
-func (h Huber) Name() string { return fmt.Sprintf("huber:%g", h.Delta) }
 
 // Constant returns the median, which is near the minimum and robust.
 func (h Huber) Constant(label, weight []float64) float64 { return quantile(label, weight, 0.5) }

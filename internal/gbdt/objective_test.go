@@ -12,7 +12,7 @@ func TestDerivativesAreThoseOfTheLoss(t *testing.T) {
 			got, hessian := o.Derivatives(prediction, label)
 			want := (o.Loss(prediction+step, label) - o.Loss(prediction-step, label)) / (2 * step)
 			if math.Abs(got-want) > 1e-6 || hessian != 1 {
-				t.Errorf("%s at %g: gradient %g and hessian %g, want %g and 1", o.Name(), prediction, got, hessian, want)
+				t.Errorf("%#v at %g: gradient %g and hessian %g, want %g and 1", o, prediction, got, hessian, want)
 			}
 		}
 	}
@@ -34,7 +34,7 @@ func TestConstantHasTheLeastLoss(t *testing.T) {
 		{Huber{1}, nil, 3},
 	} {
 		if got := c.objective.Constant(label, c.weight); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("%s: %g, want %g", c.objective.Name(), got, c.want)
+			t.Errorf("%#v: %g, want %g", c.objective, got, c.want)
 		}
 	}
 }

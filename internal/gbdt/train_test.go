@@ -142,7 +142,7 @@ func TestForestDoesNotDependOnThreads(t *testing.T) {
 			if first == nil {
 				first = result.Forest
 			} else if !reflect.DeepEqual(result.Forest, first) {
-				t.Errorf("%s: the forest of %d threads differs from that of one", objective.Name(), threads)
+				t.Errorf("%#v: the forest of %d threads differs from that of one", objective, threads)
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func TestMonotoneColumnsNeverTurn(t *testing.T) {
 					row[c] = v
 					got := result.Forest.Predict(row)
 					if (got-last)*float64(direction) < 0 {
-						t.Fatalf("%s: column %d turns from %g to %g at %g", objective.Name(), c, last, got, v)
+						t.Fatalf("%#v: column %d turns from %g to %g at %g", objective, c, last, got, v)
 					}
 					last = got
 				}

@@ -184,8 +184,9 @@ func (r *outcomesReader) object(location, must string, member func(name string) 
 // outcome reads one outcome.
 func (r *outcomesReader) outcome(location string) (o journal.Outcome, err error) {
 	var seen [4]bool
-	before := r.faults.Total
+	before, named := r.faults.Total, false
 	err = r.object(location, "must be an object with the fields of an outcome", func(name string) error {
+		named = true
 		for i, field := range outcomeFields {
 			if field.name != name {
 				continue
@@ -199,7 +200,7 @@ func (r *outcomesReader) outcome(location string) (o journal.Outcome, err error)
 		}
 		return r.misfit(location+"."+name, "is not a field of an outcome")
 	})
-	if err != nil || r.faults.Total > before && seen == [4]bool{} {
+	if err != nil || r.faults.Total > before && !named { // it is no object
 		return o, err
 	}
 	for i, field := range outcomeFields {

@@ -161,6 +161,9 @@ func TestEveryFaultOfOutcomesIsNamed(t *testing.T) {
 	if len(all.Errors) != house.MaxFaults || !strings.Contains(all.Detail, "204 faults") {
 		t.Errorf("%d faults are named: %s", len(all.Errors), all.Detail)
 	}
+	if p := wantProblem(t, ask(a, "POST", "/v1/outcomes", `{"outcomes":[{"price":1}]}`), 422); len(p.Errors) != 5 {
+		t.Errorf("of a member that is none and four that are missing are named %+v", p.Errors)
+	}
 	for _, body := range []string{"", "{", exampleOutcomes + "x", `{"outcomes":[],"outcomes":[]}`, "\xff", strings.Repeat("[", 20_000)} {
 		wantProblem(t, ask(a, "POST", "/v1/outcomes", body), 400)
 	}

@@ -108,8 +108,6 @@ func (a *API) logFailure(x *exchange, p *Problem, err error) {
 		return
 	case p.Status == statusClientGone && !a.refusals.Allow(x.started):
 		return
-	case p.Status == http.StatusTooManyRequests, p.Status == statusClientGone:
-		level, cause = slog.LevelInfo, p.Detail
 	case p.Status > http.StatusInternalServerError:
 		level, cause = slog.LevelWarn, p.Detail
 	default:

@@ -67,7 +67,6 @@ type evidence struct {
 	durations             histogram
 	dearer, cheaper       coin
 	step                  growth // since the step began
-	all                   growth
 }
 
 func newEvidence(l Limits) (*evidence, error) {
@@ -84,14 +83,13 @@ func newEvidence(l Limits) (*evidence, error) {
 			return nil, err
 		}
 	}
-	e.all = growth{primary: newArm(), candidate: newArm()}
 	e.nextStep()
 	return e, nil
 }
 
 // nextStep begins another step: distributions are compared over it alone.
 func (e *evidence) nextStep() {
-	e.step = growth{primary: newArm(), candidate: newArm(), ratios: histogram{}}
+	e.step = growth{primary: newArm(), candidate: newArm()}
 }
 
 // add takes what was counted since the last look, and returns why the
@@ -99,8 +97,6 @@ func (e *evidence) nextStep() {
 func (e *evidence) add(g growth) (why string, err error) {
 	e.step.primary.add(g.primary)
 	e.step.candidate.add(g.candidate)
-	e.all.primary.add(g.primary)
-	e.all.candidate.add(g.candidate)
 	if g.sentBack > 0 {
 		return "replicas sent it back, as it panicked or gave what is no price", nil
 	}
