@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,6 +147,9 @@ func (i *Issuer) fetch(ctx context.Context) error {
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	answer, err := i.client.Do(request)
 	if err != nil {
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			failed.URL = request.URL.Host // the rest may hold a key
+		}
 		return fmt.Errorf("fetch keys: %w", err)
 	}
 	defer answer.Body.Close()

@@ -202,6 +202,17 @@ func TestAnswersOfAnIssuerThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestAnIssuerThatIsAwayIsToldOfWithoutItsKey(t *testing.T) {
+	elsewhere := serveKeys(t, "")
+	elsewhere.handle(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/?key=hunter2", http.StatusFound) })
+	for _, at := range []string{"http://127.0.0.1:1", elsewhere.URL} {
+		issuer := NewIssuer(at+"/keys?key=hunter2", &http.Transport{DisableKeepAlives: true}, nil)
+		if err := issuer.fetch(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("told %v", err)
+		}
+	}
+}
+
 func TestKeysThatAreNotTaken(t *testing.T) {
 	k := private()
 	for name, key := range map[string]map[string]any{

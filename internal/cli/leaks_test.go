@@ -22,18 +22,22 @@ func TestNoSecretLeavesTheProcess(t *testing.T) {
 	redis := storetest.NewRedis(t)
 	jwt := newSecretFile(t, secret("jwt"))
 	s := startService(t, map[string]string{
-		"JWT_SECRET_FILE":       jwt.path,
-		"DATABASE_URL":          "postgres://user:" + secret("database") + "@127.0.0.1:1/housing",
-		"DATABASE_REPLICA_URLS": "postgres://user:" + secret("replica") + "@127.0.0.1:1/housing",
-		"REDIS_URL":             fmt.Sprintf("redis://user:%s@127.0.0.1:%d", secret("redis"), redis.Port),
-		"RESPONSE_CACHE_SECRET": secret("cache"),
-		"USER_ID_KEY":           secret("user"),
-		"RESPONSE_CACHE":        "on",
-		"OPS_LISTEN":            "127.0.0.1:0",
-		"LOG_LEVEL":             "debug",
+		"JWT_SECRET_FILE":             jwt.path,
+		"DATABASE_URL":                "postgres://user:" + secret("database") + "@127.0.0.1:1/housing",
+		"DATABASE_REPLICA_URLS":       "postgres://user:" + secret("replica") + "@127.0.0.1:1/housing",
+		"REDIS_URL":                   fmt.Sprintf("redis://user:%s@127.0.0.1:%d", secret("redis"), redis.Port),
+		"RESPONSE_CACHE_SECRET":       secret("cache"),
+		"USER_ID_KEY":                 secret("user"),
+		"JWT_JWKS_URL":                "http://127.0.0.1:1/keys?key=" + secret("jwks"),
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1?key=" + secret("traces"),
+		"RESPONSE_CACHE":              "on",
+		"OPS_LISTEN":                  "127.0.0.1:0",
+		"LOG_LEVEL":                   "debug",
 	})
 	s.untilLogged(`"msg":"dependency_down","dependency":"redis","reason":"authentication"`, 1)
-	s.untilLogged(`"msg":"dependency_down","dependency":"postgresql"`, 1)
+	for _, dependency := range []string{"postgresql", "jwks", "traces"} {
+		s.untilLogged(`"msg":"dependency_down","dependency":"`+dependency+`","reason":"unreachable"`, 1)
+	}
 	code, token, stderr := run(t, map[string]string{"JWT_SECRET": secret("jwt")}, "token", "--sub", "ann-hunter2")
 	if code != success {
 		t.Fatal(stderr)
@@ -122,8 +126,8 @@ func TestNoSecretLeavesTheProcess(t *testing.T) {
 		}
 		clean("serve with a bad "+name, stdout+stderr)
 	}
-	for _, args := range [][]string{{"demographics", "history"}, {"serve", "--help"}, {"version"}} {
-		_, stdout, stderr := run(t, map[string]string{"DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/d", "JWT_SECRET": secret("jwt")}, args...)
+	for _, args := range [][]string{{"demographics", "history"}, {"rollout", "status", "--model-dir", t.TempDir()}, {"serve", "--help"}, {"version"}} {
+		_, stdout, stderr := run(t, map[string]string{"DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/d", "JWT_SECRET": secret("jwt"), "PROMETHEUS_URL": "http://u:hunter2@127.0.0.1:1?key=hunter2"}, args...)
 		clean(strings.Join(args, " "), stdout+stderr)
 	}
 }

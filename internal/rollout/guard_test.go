@@ -426,6 +426,46 @@ func TestReplicasAreReadAsTheyShowThemselves(t *testing.T) {
 	}
 }
 
+// TestNoErrorOfPrometheusShowsItsPassword gives a password and a key in the
+// address, and lets reading fail in every way.
+func TestNoErrorOfPrometheusShowsItsPassword(t *testing.T) {
+	status, answer := http.StatusOK, ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "ops" || password != "hunter2" || r.URL.Path != "/api/v1/query" || r.FormValue("key") != "hunter2" {
+			t.Errorf("asked %s as %q", r.URL, user)
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, answer)
+	}))
+	defer server.Close()
+	const twice = `{"metric":{"__name__":"prediction_requests_total","instance":"i:1","model_version":"a","role":"primary"},"value":[1.5,"1"]}`
+	for _, c := range []struct {
+		status       int
+		answer, says string
+	}{
+		{http.StatusOK, `{"status":"success","data":{"result":[]}}`, "knows no replica"},
+		{http.StatusOK, `{"status":"success","data":{"result":[` + twice + `,` + twice + `]}}`, "twice"},
+		{http.StatusOK, `{"status":"error","error":"parse error"}`, "parse error"},
+		{http.StatusUnauthorized, "", "401"},
+		{http.StatusOK, strings.Repeat(" ", 32<<20+1), "more than"},
+		{0, "", "refused"}, // it is away
+	} {
+		if status, answer = c.status, c.answer; status == 0 {
+			server.Close()
+		}
+		source := &rollout.Prometheus{URL: strings.Replace(server.URL, "http://", "http://ops:hunter2@", 1) + "?key=hunter2", Client: server.Client()}
+		_, err := source.Read(t.Context())
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), strings.TrimPrefix(server.URL, "http://")) {
+			t.Errorf("%s: %v", c.says, err)
+		}
+	}
+	for _, address := range []string{"http://ops:hunter2@127.0.0.1:1", "http://ops:hunter2@gone.invalid", "http://ops:hunter2@127.0.0.1:1?key=hunter2"} {
+		if _, err := (&rollout.Replicas{Addresses: []string{address}, Client: server.Client()}).Read(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestAnswersOfPrometheusAreReadStrictly(t *testing.T) {
 	answer := ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

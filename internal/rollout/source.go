@@ -64,7 +64,7 @@ const (
 
 // Prometheus reads the replicas' metrics from a Prometheus server.
 type Prometheus struct {
-	URL    string // such as http://prometheus:9090
+	URL    string // such as http://prometheus:9090; may hold a password
 	Match  string // matchers such as job="housing"; "" is every series
 	Client *http.Client
 }
@@ -77,8 +77,15 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 	if p.Match != "" {
 		query += "," + p.Match
 	}
-	address := strings.TrimRight(p.URL, "/") + "/api/v1/query?" + url.Values{"query": {query + "}"}}.Encode()
-	body, err := get(ctx, p.Client, address)
+	at, err := url.Parse(p.URL)
+	if err != nil { // its text holds the address
+		return nil, errors.New("the address of Prometheus is none: want http://HOST:PORT")
+	}
+	asked := at.JoinPath("api/v1/query")
+	values := asked.Query()
+	values.Set("query", query+"}")
+	asked.RawQuery = values.Encode()
+	body, err := get(ctx, p.Client, asked)
 	if err != nil {
 		return nil, fmt.Errorf("Prometheus: %w", err)
 	}
@@ -93,7 +100,7 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Status != "success" {
-		return nil, fmt.Errorf("Prometheus at %s: %.200s", p.URL, cmpText(answer.Error, "its answer is not that of /api/v1/query"))
+		return nil, fmt.Errorf("Prometheus at %s: %.200s", at.Host, cmpText(answer.Error, "its answer is not that of /api/v1/query"))
 	}
 	var samples []Sample
 	type one struct{ replica, key string }
@@ -111,7 +118,7 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 		s := Sample{Replica: replica, Name: name, Labels: r.Metric, Value: value}
 		if s.counts() {
 			if known[one{replica, s.key()}] {
-				return nil, fmt.Errorf("Prometheus at %s has %s of %s twice, as where two jobs scrape one replica or two replicas have one name: narrow PROMETHEUS_MATCH, now %q", p.URL, name, replica, p.Match)
+				return nil, fmt.Errorf("Prometheus at %s has %s of %s twice, as where two jobs scrape one replica or two replicas have one name: narrow PROMETHEUS_MATCH, now %q", at.Host, name, replica, p.Match)
 			}
 			known[one{replica, s.key()}] = true
 		}
@@ -119,7 +126,7 @@ func (p *Prometheus) Read(ctx context.Context) ([]Sample, error) {
 		samples = append(samples, s)
 	}
 	if !some {
-		return nil, fmt.Errorf("Prometheus at %s knows no replica: does it scrape them, and is the match %q right?", p.URL, p.Match)
+		return nil, fmt.Errorf("Prometheus at %s knows no replica: does it scrape them, and is the match %q right?", at.Host, p.Match)
 	}
 	return samples, nil
 }
@@ -165,7 +172,7 @@ func (r *Replicas) Read(ctx context.Context) ([]Sample, error) {
 
 // target is one replica: an address to ask, and the machine that is asked.
 type target struct {
-	url     string
+	url     *url.URL
 	replica string // HOST:PORT of the machine
 }
 
@@ -184,11 +191,11 @@ func (r *Replicas) targets(ctx context.Context) ([]target, error) {
 		}
 		hosts, err := net.DefaultResolver.LookupHost(ctx, u.Hostname())
 		if err != nil { // as that of a container which is down
-			faults = append(faults, fmt.Errorf("replica %q: %w", address, err))
+			faults = append(faults, fmt.Errorf("replica %s: %w", u.Host, err))
 			continue
 		}
 		for _, host := range hosts[:min(len(hosts), maxInstances)] {
-			targets = append(targets, target{url: strings.TrimRight(address, "/") + "/metrics", replica: net.JoinHostPort(host, port)})
+			targets = append(targets, target{url: u.JoinPath("metrics"), replica: net.JoinHostPort(host, port)})
 		}
 	}
 	if len(targets) == 0 && len(faults) > 0 {
@@ -262,14 +269,18 @@ func valueOf(m *dto.Metric) float64 {
 	return m.GetGauge().GetValue()
 }
 
-// get returns the body of a good answer.
-func get(ctx context.Context, client *http.Client, address string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+// get returns the body of a good answer. Its errors name the host alone, as
+// the rest of an address may hold a password or a key.
+func get(ctx context.Context, client *http.Client, from *url.URL) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := client.Do(request)
 	if err != nil {
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			failed.URL = from.Host
+		}
 		return nil, err
 	}
 	defer answer.Body.Close()
@@ -278,9 +289,9 @@ func get(ctx context.Context, client *http.Client, address string) ([]byte, erro
 	case err != nil:
 		return nil, err
 	case len(body) > maxRead:
-		return nil, fmt.Errorf("%s answers more than %d bytes", address, maxRead)
+		return nil, fmt.Errorf("%s answers more than %d bytes", from.Host, maxRead)
 	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s answers %s", address, answer.Status)
+		return nil, fmt.Errorf("%s answers %s", from.Host, answer.Status)
 	}
 	return body, nil
 }

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -198,6 +199,9 @@ func (e *exporter) post(ctx context.Context, body []byte) error {
 	}
 	answer, err := e.client.Do(request)
 	if err != nil {
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			failed.URL = request.URL.Host // the rest may hold a key
+		}
 		return err
 	}
 	defer answer.Body.Close()

@@ -218,6 +218,16 @@ func TestABatchThatIsRefusedForGoodIsNotSentAgain(t *testing.T) {
 	}
 }
 
+func TestAReceiverThatIsAwayIsToldOfWithoutItsKey(t *testing.T) {
+	said := new(reports)
+	made := telemetry.NewTracer(telemetry.TracerOptions{Exporter: telemetry.OTLP{URL: "http://127.0.0.1:1/v1/traces?key=hunter2", Timeout: time.Millisecond, Report: said.add}})
+	made.End(made.Request(context.Background(), nil, "GET", "/v1/models"), 200, "")
+	flush(t, made)
+	if _, err := said.last(); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("told %v", err)
+	}
+}
+
 func TestTheReceiversCertificateIsChecked(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
