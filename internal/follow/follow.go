@@ -19,26 +19,32 @@ type Source struct {
 }
 
 // Follow reads the source at once and then every so often until ctx ends, and
-// applies each text that differs from the one before it; the first of them is
-// now. What was applied, with nil, and each new failure are told by report.
+// applies each text that differs from the one in use; the first of them is now.
+// After an apply that failed it tries again each time, as what was missing may
+// have come since. What was applied, with nil, and each new failure are told by
+// report.
 func (s Source) Follow(ctx context.Context, every time.Duration, now string, report func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	failed := ""
+	failed, again := "", false
 	for {
 		text, err := s.Read()
-		changed := err == nil && text != now
+		changed := err == nil && (again || text != now)
 		if changed {
-			now = text
-			err = s.Apply(text)
+			if err = s.Apply(text); err == nil {
+				now = text
+			}
+			again = err != nil
 		}
 		switch {
-		case err != nil && err.Error() != failed:
+		case err == nil:
+			failed = ""
+			if changed {
+				report(nil)
+			}
+		case err.Error() != failed:
 			failed = err.Error()
 			report(err)
-		case err == nil && changed:
-			failed = ""
-			report(nil)
 		}
 		select {
 		case <-ctx.Done():
