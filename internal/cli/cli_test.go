@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -136,20 +137,25 @@ func registryOf(t *testing.T, made map[string]uint64) string {
 	return dir
 }
 
-// firstModel returns the version that a service would begin with.
-func firstModel(t *testing.T, c *serveCommand) (version string, err error) {
+// firstModel returns the version that a service would begin with, and its log.
+func firstModel(t *testing.T, c *serveCommand) (version, logged string, err error) {
 	t.Helper()
-	metrics, log := telemetry.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+	var lines bytes.Buffer
+	defer func() { logged = lines.String() }()
+	metrics, log := telemetry.NewMetrics(prometheus.NewRegistry()), slog.New(slog.NewJSONHandler(&lines, nil))
 	v := valuer.New(valuer.Options{Metrics: metrics, Log: log})
 	models, err := c.openModels(t.Context(), v, nil, nil, &followed{metrics: metrics, log: log}, metrics, log)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer func() { err = errors.Join(err, models.stop()) }()
 	if err := models.start(t.Context()); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return v.Model().Manifest.Version, nil
+	if m := v.Model(); m != nil {
+		version = m.Manifest.Version
+	}
+	return version, "", nil
 }
 
 func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
@@ -157,7 +163,7 @@ func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
 	dir := registryOf(t, map[string]uint64{"a": 2, "b": 3, "c": 1})
 	for pinned, want := range map[string]string{"": "b", "c": "c"} {
 		command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}, DefaultModelVersion: pinned}}
-		got, err := firstModel(t, &command)
+		got, _, err := firstModel(t, &command)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,13 +173,71 @@ func TestTheNewestVersionOfAFolderIsServed(t *testing.T) {
 	}
 }
 
+// TestADamagedVersionOfAFolder starts a service without a plan on a folder in
+// which one of two versions is damaged.
+func TestADamagedVersionOfAFolder(t *testing.T) {
+	header := func(whole []byte) []byte { return append([]byte("\xff\xff"), whole[2:]...) }
+	body := func(whole []byte) []byte { return append(whole[:len(whole)-1], whole[len(whole)-1]^1) }
+	cut := func(whole []byte) []byte { return whole[:100] }
+	empty := func([]byte) []byte { return nil }
+	dir := registryOf(t, map[string]uint64{"old": 1, "new": 2})
+	for name, c := range map[string]struct {
+		version string
+		damage  func(whole []byte) []byte
+		serves  string // "" for a start that ends
+		says    string // the log or the error
+	}{
+		"the manifest of the old one":         {"old", header, "new", `"msg":"model_passed_over","model_version":"old"`},
+		"all but the manifest of the old one": {"old", body, "new", ""},
+		"an old one that was cut":             {"old", cut, "new", `"msg":"model_passed_over","model_version":"old"`},
+		"an old one that is empty":            {"old", empty, "new", `"msg":"model_passed_over","model_version":"old"`},
+		"the manifest of the new one":         {"new", header, "old", `"msg":"model_passed_over","model_version":"new"`},
+		"all but the manifest of the new one": {"new", body, "", "version new is the newest and cannot be loaded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, c.version, "bundle")
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, c.damage(bytes.Clone(whole)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := os.WriteFile(path, whole, 0o600); err != nil {
+					t.Error(err)
+				}
+			}()
+			command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}}}
+			got, log, err := firstModel(t, &command)
+			if got != c.serves || (err != nil) != (c.serves == "") || !strings.Contains(log+fmt.Sprint(err), c.says) {
+				t.Errorf("serves %q, want %q: %v\n%s", got, c.serves, err, log)
+			}
+		})
+	}
+}
+
+func TestAFolderOfDamagedVersions(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", "bundle"), []byte("no bundle at all"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}}}
+	if _, _, err := firstModel(t, &command); err == nil || !strings.Contains(err.Error(), "no model that can be used") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestABundleThatIsAnotherVersion(t *testing.T) {
 	dir := registryOf(t, map[string]uint64{"a": 1})
 	if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "z")); err != nil {
 		t.Fatal(err)
 	}
 	command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: dir}}}
-	if _, err := firstModel(t, &command); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
+	if _, _, err := firstModel(t, &command); err == nil || !strings.Contains(err.Error(), `holds version "a", not "z"`) {
 		t.Errorf("got %v", err)
 	}
 }

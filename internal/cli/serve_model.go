@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"housing/internal/bundle"
 	"housing/internal/config"
 	"housing/internal/demographics"
@@ -180,9 +182,7 @@ func (m *servedModels) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadLimit)
 	defer cancel()
 	start := time.Now()
-	source, open := "MODEL_DIR", func() (*bundle.Bundle, error) {
-		return openPlanned(ctx, m.registry, func(version string) (*bundle.Bundle, error) { return m.load(ctx, version) })
-	}
+	source, open := "MODEL_DIR", func() (*bundle.Bundle, error) { return m.openPlanned(ctx) }
 	if want := m.command.DefaultModelVersion; want != "" {
 		source, open = "DEFAULT_MODEL_VERSION", func() (*bundle.Bundle, error) { return m.load(ctx, want) }
 	}
@@ -227,9 +227,10 @@ func (c *serveCommand) openBuiltin(key ed25519.PublicKey) (*bundle.Bundle, error
 }
 
 // openPlanned opens the primary of the traffic plan, or, where there is no
-// plan, the version that was created last.
-func openPlanned(ctx context.Context, r *registry.Registry, load func(version string) (*bundle.Bundle, error)) (newest *bundle.Bundle, err error) {
-	state, _, err := r.State(ctx, "")
+// plan, the version that was created last. That one answers or none does: an
+// older one in its place would be a rollback that nobody asked for.
+func (m *servedModels) openPlanned(ctx context.Context) (*bundle.Bundle, error) {
+	state, _, err := m.registry.State(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -238,33 +239,60 @@ func openPlanned(ctx context.Context, r *registry.Registry, load func(version st
 		return nil, err
 	}
 	if plan.Primary != "" {
-		return load(plan.Primary)
+		return m.load(ctx, plan.Primary)
 	}
-	versions, err := r.Versions(ctx)
+	version, err := m.newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, version := range versions {
-		b, err := load(version)
-		switch {
-		case err != nil:
-			if newest != nil {
-				err = errors.Join(err, newest.Close())
+	b, err := m.load(ctx, version)
+	if err != nil && !registry.Passing(err) {
+		err = fmt.Errorf("version %s is the newest and cannot be loaded: %w: to serve another, set DEFAULT_MODEL_VERSION or a traffic plan", version, err)
+	}
+	return b, err
+}
+
+// readAtOnce is how many manifests newest reads at once.
+const readAtOnce = 8
+
+// newest returns the version that was created last by what the manifests say.
+// One whose manifest cannot be read is passed over, and told of.
+func (m *servedModels) newest(ctx context.Context) (version string, err error) {
+	versions, err := m.registry.Versions(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(versions) == 0 {
+		return "", fmt.Errorf("%q holds no model: want VERSION/bundle in it", m.registry.Location())
+	}
+	created := make([]time.Time, len(versions)) // zero where it was passed over
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readAtOnce)
+	for i, v := range versions {
+		group.Go(func() error {
+			manifest, err := m.registry.Manifest(ctx, v)
+			switch {
+			case err == nil:
+				created[i] = manifest.Created
+			case registry.Passing(err) || ctx.Err() != nil: // it may be the newest
+				return err
+			default:
+				m.log.Warn("model_passed_over", "model_version", v, "error", err.Error())
 			}
-			return nil, err
-		case newest == nil:
-			newest = b
-		case b.Manifest.Created.After(newest.Manifest.Created):
-			newest, b = b, newest
-			fallthrough
-		default:
-			if err := b.Close(); err != nil {
-				return nil, errors.Join(err, newest.Close())
-			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	var last time.Time
+	for i, v := range versions {
+		if created[i].After(last) {
+			version, last = v, created[i]
 		}
 	}
-	if newest == nil {
-		return nil, fmt.Errorf("%q holds no model: want VERSION/bundle in it", r.Location())
+	if version == "" {
+		return "", fmt.Errorf("%q holds no model that can be used: the log says what is wrong with each", m.registry.Location())
 	}
-	return newest, nil
+	return version, nil
 }

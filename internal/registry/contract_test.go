@@ -477,6 +477,27 @@ func TestTheReferenceLayout(t *testing.T) {
 	})
 }
 
+// TestAManifestThatIsCutDoesNotPass, where a connection that was broken off does.
+func TestAManifestThatIsCutDoesNotPass(t *testing.T) {
+	dir := t.TempDir()
+	r, err := registry.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := os.Mkdir(filepath.Join(dir, "a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range []string{"", "\x01"} {
+		if err := os.WriteFile(filepath.Join(dir, "a", "bundle"), []byte(cut), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Manifest(t.Context(), "a"); err == nil || registry.Passing(err) || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("%q: %v", cut, err)
+		}
+	}
+}
+
 func TestDamagedDocumentsAreRefused(t *testing.T) {
 	media(t, func(t *testing.T, m medium) {
 		for i, text := range []string{"", "{", "[]", `{"current":{}}x`, `{"current":1,"history":[]}`, `{"current":{},"history":[],"more":1}`,

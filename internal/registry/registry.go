@@ -205,13 +205,17 @@ func (r *Registry) Manifest(ctx context.Context, version string) (*bundle.Manife
 	if err := bundle.CheckVersion(version); err != nil {
 		return nil, err
 	}
-	body, _, err := r.objects.Open(ctx, version+"/"+bundleName)
+	body, size, err := r.objects.Open(ctx, version+"/"+bundleName)
 	if err != nil {
 		return nil, r.fault(what, err)
 	}
 	defer body.Close()
-	manifest, err := bundle.ReadManifest(body)
-	if err != nil {
+	rest := &io.LimitedReader{R: body, N: size}
+	manifest, err := bundle.ReadManifest(rest)
+	switch {
+	case err != nil && rest.N == 0: // its end is that of the bundle, not of a connection
+		return nil, fmt.Errorf("%s in %s: damaged: %v", what, r.location, err)
+	case err != nil:
 		return nil, r.fault(what, err)
 	}
 	return manifest, nil
