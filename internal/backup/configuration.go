@@ -99,6 +99,12 @@ type Difference struct {
 	To   string `json:"to,omitempty"`
 }
 
+// settingWhat begins what a difference of a setting is.
+const settingWhat = "setting "
+
+// Setting says whether it is one of a setting, which no registry holds.
+func (d *Difference) Setting() bool { return strings.HasPrefix(d.What, settingWhat) }
+
 // Compare says what would change if other were applied in place of c. What
 // other says nothing of goes: aliases and settings. Without a plan it leaves
 // the one that is there.
@@ -109,7 +115,7 @@ func (c *Configuration) Compare(other *Configuration) (all []Difference) {
 	for _, m := range []struct {
 		what     string
 		from, to map[string]string
-	}{{"alias ", c.Aliases, other.Aliases}, {"setting ", c.Settings, other.Settings}} {
+	}{{"alias ", c.Aliases, other.Aliases}, {settingWhat, c.Settings, other.Settings}} {
 		names := slices.Concat(slices.Collect(maps.Keys(m.from)), slices.Collect(maps.Keys(m.to)))
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {

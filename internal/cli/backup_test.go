@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -211,7 +212,9 @@ func TestTheConfigurationIsAFile(t *testing.T) {
 	if plan := b.plan(); !strings.Contains(plan, "kc-2") {
 		t.Errorf("a dry run changed the plan: %s", plan)
 	}
-	b.must("config", "apply", file, "--env-file", environment, "--why", "reviewed")
+	if out := b.must("config", "apply", file, "--env-file", environment, "--why", "reviewed"); !strings.Contains(out, "Applied "+file+": 6 differences.\n") || strings.Contains(out, "compared only") {
+		t.Errorf("applied: %s", out)
+	}
 	if status := b.must("rollout", "status"); !strings.Contains(status, "primary  kc-3") || !strings.Contains(status, "config apply") || !strings.Contains(status, "reviewed") {
 		t.Errorf("status %s", status)
 	}
@@ -231,6 +234,76 @@ func TestTheConfigurationIsAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.fails(failure, says, "config", "apply", file)
+	}
+}
+
+// TestSettingsAreComparedOnly applies a configuration without and with a file
+// for its settings, and reads what was applied.
+func TestSettingsAreComparedOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := &backedUp{T: t, env: map[string]string{"MODEL_DIR": registryOf(t, map[string]uint64{"kc-2": 1}), "RATE_LIMIT": "50/minute"}}
+	file, aliases := filepath.Join(dir, "housing.json"), "{}"
+	write := func() {
+		t.Helper()
+		text := `{"format": "housing-config/1", "aliases": ` + aliases + `, "settings": {"RATE_LIMIT": "70/minute", "MODEL_DIR": "` + b.env["MODEL_DIR"] + `"}}`
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// applied returns which differences were applied, by what they are.
+	applied := func(stdout string) map[string]bool {
+		t.Helper()
+		var answer struct {
+			Applied     bool
+			Differences []struct {
+				What    string
+				Applied bool
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &answer); err != nil {
+			t.Fatal(err)
+		}
+		by := map[string]bool{"all": answer.Applied}
+		for _, d := range answer.Differences {
+			by[d.What] = d.Applied
+		}
+		return by
+	}
+	aliases = `{"next": "kc-2"}`
+	write()
+	const setting, alias = "setting RATE_LIMIT", "alias next"
+	if out := b.must("config", "apply", file, "--dry-run"); !strings.Contains(out, "(compared only)") || !strings.Contains(out, "Would apply "+file+": 1 of 2 differences; settings are written with --env-file.\n") {
+		t.Errorf("a dry run says %s", out)
+	}
+	for _, step := range []struct {
+		args []string
+		want map[string]bool
+	}{
+		{[]string{"--dry-run"}, map[string]bool{"all": false, alias: false, setting: false}},
+		{nil, map[string]bool{"all": false, alias: true, setting: false}},
+		{nil, map[string]bool{"all": false, setting: false}},
+	} {
+		if got := applied(b.must(append([]string{"config", "apply", file, "--json"}, step.args...)...)); !maps.Equal(got, step.want) {
+			t.Errorf("%v: %v, want %v", step.args, got, step.want)
+		}
+	}
+	if out := b.must("config", "apply", file); !strings.Contains(out, "Applied "+file+": 0 of 1 differences; settings are written with --env-file.\n") {
+		t.Errorf("says %s", out)
+	}
+
+	// The registry is changed before the file turns out to have no folder.
+	aliases = `{"next": "kc-2", "best": "kc-2"}`
+	write()
+	code, stdout, stderr := run(t, b.env, "config", "apply", file, "--json", "--env-file", filepath.Join(dir, "none", "housing.env"))
+	if got := applied(stdout); code != failure || !strings.Contains(stderr, "no such file") || !got["alias best"] || got[setting] || got["all"] {
+		t.Errorf("code %d, %s%v", code, stderr, got)
+	}
+	if _, stdout, _ := run(t, b.env, "config", "apply", file, "--env-file", filepath.Join(dir, "none", "housing.env")); !strings.Contains(stdout, "(not written)") || strings.Contains(stdout, "compared only") {
+		t.Errorf("says %s", stdout)
+	}
+	if got := applied(b.must("config", "apply", file, "--json", "--env-file", filepath.Join(dir, "housing.env"))); !got["all"] || !got[setting] {
+		t.Errorf("with a file: %v", got)
 	}
 }
 

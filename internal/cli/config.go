@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/google/renameio/v2"
@@ -123,48 +124,89 @@ func (c *configApplyCommand) Run(p *program) error {
 		}
 	}
 	differences := now.Compare(wanted)
-	if err := c.print(p, differences); err != nil || c.DryRun || len(differences) == 0 {
-		return err
+	if c.DryRun || len(differences) == 0 {
+		return c.print(p, differences, c.EnvFile != "")
 	}
 	if r != nil {
 		if err := wanted.Apply(p.ctx, r, c.change("config apply")); err != nil {
 			return err
 		}
 	}
-	if c.EnvFile == "" {
-		return nil
+	if c.EnvFile != "" {
+		err = c.write(environment, settings, wanted.Settings)
 	}
-	changed := maps.Clone(wanted.Settings)
-	for name := range settings {
+	return errors.Join(c.print(p, differences, c.EnvFile != "" && err == nil), err)
+}
+
+// write makes the settings of --env-file, which holds environment, those that
+// are wanted.
+func (c *configApplyCommand) write(environment []byte, now, wanted map[string]string) error {
+	changed := maps.Clone(wanted)
+	for name := range now {
 		if _, stays := changed[name]; !stays {
 			changed[name] = ""
 		}
 	}
-	if environment, err = config.SetEnvironment(environment, changed); err != nil {
+	environment, err := config.SetEnvironment(environment, changed)
+	if err == nil {
+		err = renameio.WriteFile(c.EnvFile, environment, 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("--env-file: %w", err)
 	}
-	return renameio.WriteFile(c.EnvFile, environment, 0o600)
+	return nil
 }
 
-func (c *configApplyCommand) print(p *program, differences []backup.Difference) error {
-	if c.JSON {
-		if differences == nil {
-			differences = []backup.Difference{}
+// appliedDifference is a difference, and whether it is there no more.
+type appliedDifference struct {
+	backup.Difference
+	Applied bool `json:"applied"`
+}
+
+// print shows the differences and which of them were applied, or would be in
+// a dry run: all but settings, and these too where they are written.
+func (c *configApplyCommand) print(p *program, differences []backup.Difference, written bool) error {
+	all, count := make([]appliedDifference, len(differences)), 0
+	for i, d := range differences {
+		all[i] = appliedDifference{d, written || !d.Setting()}
+		if all[i].Applied {
+			count++
 		}
-		return printJSON(p.stdout, map[string]any{"differences": differences, "applied": !c.DryRun})
+	}
+	if c.JSON {
+		if c.DryRun {
+			for i := range all {
+				all[i].Applied = false
+			}
+		}
+		return printJSON(p.stdout, map[string]any{"differences": all, "applied": !c.DryRun && count == len(all)})
+	}
+	left := "  (compared only)"
+	if c.EnvFile != "" {
+		left = "  (not written)"
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, d := range differences {
-		fmt.Fprintf(w, "%s\t%s\t-> %s\n", d.What, orDash(d.From), orDash(d.To))
+	for _, d := range all {
+		mark := left
+		if d.Applied {
+			mark = ""
+		}
+		fmt.Fprintf(w, "%s\t%s\t-> %s%s\n", d.What, orDash(d.From), orDash(d.To), mark)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	word := "Applied"
+	word, number, rest := "Applied", strconv.Itoa(len(all)), ""
 	if c.DryRun {
 		word = "Would apply"
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s %s: %d differences.\n", word, c.File, len(differences))
+	if count < len(all) {
+		number = fmt.Sprintf("%d of %d", count, len(all))
+		if c.EnvFile == "" {
+			rest = "; settings are written with --env-file"
+		}
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s %s: %s differences%s.\n", word, c.File, number, rest)
 	return err
 }
 
