@@ -194,7 +194,11 @@ func (c *backupCreateCommand) Run(p *program) error {
 		}
 	}
 	if err != nil || !c.Verify {
-		return interrupted(p.ctx, from.explain(err))
+		left := "no backup was made; the next run goes on where this one was"
+		if done != nil {
+			left = "backup " + done.Manifest.ID + " is whole; what is no longer kept was not all deleted"
+		}
+		return interrupted(p.ctx, from.explain(err), left)
 	}
 	verify := backupVerifyCommand{backupFlags: c.backupFlags, ID: done.Manifest.ID}
 	quiet := *p
@@ -272,7 +276,7 @@ func (c *backupVerifyCommand) Run(p *program) error {
 	bar.done()
 	var bad *backup.VerifyError
 	if err != nil && !errors.As(err, &bad) {
-		return interrupted(p.ctx, at.explain(err))
+		return interrupted(p.ctx, at.explain(err), "it is not known whether the backup is good")
 	}
 	if c.JSON {
 		v := map[string]any{"id": m.ID, "good": bad == nil}

@@ -51,7 +51,11 @@ func (c *importCommand) Run(p *program) error {
 		return err
 	}
 	var diff database.Diff
-	err = onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
+	left := nothingWritten
+	if !c.DryRun {
+		left = "the table is replaced as a whole or not at all: see housing demographics history"
+	}
+	err = onPrimary(p, &c.Database, left, func(ctx context.Context, pool *pgxpool.Pool) error {
 		if !c.DryRun {
 			if err := schema.Migrate(ctx, pool); err != nil {
 				return err
@@ -113,7 +117,7 @@ func (*exportCommand) Help() string {
 // Run exports the table.
 func (c *exportCommand) Run(p *program) error {
 	var out bytes.Buffer
-	err := onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
+	err := onPrimary(p, &c.Database, nothingWritten, func(ctx context.Context, pool *pgxpool.Pool) error {
 		table, _, err := database.Load(ctx, pool)
 		if err != nil {
 			return err
@@ -133,8 +137,9 @@ func (c *exportCommand) Run(p *program) error {
 	return renameio.WriteFile(c.Out, out.Bytes(), 0o644)
 }
 
-// onPrimary does something on the primary of the settings.
-func onPrimary(p *program, d *config.Database, do func(context.Context, *pgxpool.Pool) error) error {
+// onPrimary does something on the primary of the settings; left is what it
+// leaves when it is stopped.
+func onPrimary(p *program, d *config.Database, left string, do func(context.Context, *pgxpool.Pool) error) error {
 	if d.DatabaseURL == "" {
 		return &config.Error{Source: "DATABASE_URL", Problem: "must name the database, such as postgres://user:password@host:5432/database"}
 	}
@@ -145,5 +150,5 @@ func onPrimary(p *program, d *config.Database, do func(context.Context, *pgxpool
 	defer pool.Close()
 	ctx, cancel := context.WithTimeout(p.ctx, databaseTimeout)
 	defer cancel()
-	return interrupted(p.ctx, store.Explain(pool, do(ctx, pool)))
+	return interrupted(p.ctx, store.Explain(pool, do(ctx, pool)), left)
 }

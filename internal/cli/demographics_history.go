@@ -26,7 +26,7 @@ func (*demographicsHistoryCommand) Help() string {
 func (c *demographicsHistoryCommand) Run(p *program) error {
 	var imports []database.Imported
 	var changes []database.ChangedArea
-	err := onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) (err error) {
+	err := onPrimary(p, &c.Database, nothingWritten, func(ctx context.Context, pool *pgxpool.Pool) (err error) {
 		if c.Import != 0 {
 			changes, err = database.Changes(ctx, pool, c.Import)
 		} else {

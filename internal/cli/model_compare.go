@@ -60,7 +60,7 @@ func (c *modelCompareCommand) Run(p *program) (err error) {
 	}
 	compared, err := model.Compare(p.ctx, a.Model.Prices(nil, houses, a.Demographics), b.Model.Prices(nil, houses, b.Demographics), sold, c.Seed)
 	if err != nil {
-		return interrupted(p.ctx, err)
+		return interrupted(p.ctx, err, nothingWritten)
 	}
 	if c.JSON {
 		return printJSON(p.stdout, struct {

@@ -52,7 +52,7 @@ func (c *modelPullCommand) Run(p *program) (err error) {
 		err = file.Sync()
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
-		return interrupted(p.ctx, err)
+		return interrupted(p.ctx, err, nothingWritten)
 	}
 	if key != nil {
 		if err := bundle.CheckSignature(key, info.Digest, info.Signature); err != nil {

@@ -66,7 +66,7 @@ func (c *modelPushCommand) Run(p *program) (err error) {
 	defer func() { err = errors.Join(err, closeData()) }()
 	info, err := r.Push(p.ctx, version, data, key, c.change("push "+version))
 	if err != nil {
-		return interrupted(p.ctx, err)
+		return interrupted(p.ctx, err, "version "+version+" may be claimed without its bundle: push the same bundle again to finish")
 	}
 	if c.JSON {
 		err = printJSON(p.stdout, info)

@@ -57,7 +57,7 @@ func (c *modelVerifyCommand) Run(p *program) error {
 		}
 		b, err := r.Load(p.ctx, v.Version, key, "")
 		if p.ctx.Err() != nil {
-			return interrupted(p.ctx, err)
+			return interrupted(p.ctx, err, "not all versions were verified")
 		}
 		if err != nil {
 			v.Fault = err.Error()

@@ -111,7 +111,11 @@ func (c *predictCommand) Run(p *program) (err error) {
 		sayIgnored(p.stderr, c.In, &summary)
 	}
 	if err != nil {
-		return interrupted(p.ctx, fmt.Errorf("predict: %w", err))
+		left := nothingWritten
+		if c.Out == batch.Stdout {
+			left = "stdout may have a part of the prices"
+		}
+		return interrupted(p.ctx, fmt.Errorf("predict: %w", err), left)
 	}
 	if summary.UnknownZipcodes > 0 {
 		sayUnknown(p.stderr, &summary)
@@ -160,16 +164,17 @@ func (c *predictCommand) files(p *program, start time.Time) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	houses, failed := 0, error(nil)
+	houses, written, failed := 0, 0, error(nil)
 	for i, name := range files.Names {
 		summary, err := files.Value(p.ctx, name, batch.Options{Valuer: v, Full: c.Full})
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("predict: %w", err))
 			if p.ctx.Err() != nil {
-				return interrupted(p.ctx, failed)
+				return interrupted(p.ctx, failed, fmt.Sprintf("%d of %d files are written; run it again for the rest", written, len(files.Names)))
 			}
 			continue
 		}
+		written++
 		houses += summary.Houses
 		fmt.Fprintf(p.stderr, "%d of %d: %s, %s.\n", i+1, len(files.Names), name, number(summary.Houses))
 		if summary.UnknownZipcodes > 0 {

@@ -21,6 +21,7 @@ import (
 	"housing/internal/house"
 	"housing/internal/httpapi"
 	"housing/internal/model/modeltest"
+	"housing/internal/registry/registrytest"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -161,6 +162,49 @@ func TestAStopLeavesNoFile(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// stopAt stops a command when it writes a text.
+type stopAt struct {
+	bytes.Buffer
+	text string
+	stop context.CancelFunc
+}
+
+func (s *stopAt) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), s.text) {
+		s.stop()
+	}
+	return s.Buffer.Write(p)
+}
+
+// TestAStopSaysWhatIsThere stops commands that write as they go.
+func TestAStopSaysWhatIsThere(t *testing.T) {
+	dir, model, typical := t.TempDir(), smallBundle(t), house.Example()
+	for _, name := range []string{"a.jsonl", "b.jsonl", "c.jsonl"} {
+		if err := os.WriteFile(filepath.Join(dir, name), house.AppendJSON(nil, &typical), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	none := func(string) (string, bool) { return "", false }
+	for says, c := range map[string]struct {
+		at   string // "" is the start
+		args []string
+	}{
+		"1 of 3 files are written; run it again for the rest":  {"1 of 3: ", []string{"predict", "--in", dir, "--out", filepath.Join(t.TempDir(), "prices"), "--model", model}},
+		"stdout may have a part of the prices":                 {"", []string{"predict", "--in", filepath.Join(dir, "a.jsonl"), "--out", "-", "--model", model}},
+		"without its bundle: push the same bundle again to fi": {`"audit"`, []string{"model", "push", model, "--model-dir", registrytest.NewGS(t).Location("kc")}},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		stderr := &stopAt{text: c.at, stop: cancel}
+		if c.at == "" {
+			cancel()
+		}
+		if code := Run(ctx, c.args, none, nil, io.Discard, stderr); code != failure || !strings.Contains(stderr.String(), "housing: stopped: ") || !strings.Contains(stderr.String(), says) {
+			t.Errorf("%v: code %d: %s", c.args, code, stderr)
+		}
+		cancel()
 	}
 }
 

@@ -165,7 +165,7 @@ func (c *rolloutStatusCommand) accuracy(p *program, since time.Time) (*httpapi.V
 		return nil, nil
 	}
 	var found *httpapi.VersionAccuracy
-	err := onPrimary(p, &c.Database, func(ctx context.Context, pool *pgxpool.Pool) error {
+	err := onPrimary(p, &c.Database, nothingWritten, func(ctx context.Context, pool *pgxpool.Pool) error {
 		arms, difference, err := journal.Measure(ctx, pool, since)
 		if err == nil {
 			measured := httpapi.VersionAccuracyOf(since, arms, difference)

@@ -80,11 +80,14 @@ func Run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	return exitCode(stderr, err)
 }
 
+// nothingWritten is what a command left that writes at its end or not at all.
+const nothingWritten = "nothing was written"
+
 // interrupted returns err, or, where the program was told to stop, an error
-// that says so.
-func interrupted(ctx context.Context, err error) error {
+// that says so, and what the command left.
+func interrupted(ctx context.Context, err error, left string) error {
 	if err != nil && ctx.Err() != nil {
-		return errors.New("stopped: nothing was written")
+		return errors.New("stopped: " + left)
 	}
 	return err
 }

@@ -86,7 +86,7 @@ func (c *trainCommand) Run(p *program) error {
 	options := c.options()
 	trained, err := c.learn(p, from, options)
 	if err != nil {
-		return interrupted(p.ctx, fmt.Errorf("%s: %w", c.Sales, err))
+		return interrupted(p.ctx, fmt.Errorf("%s: %w", c.Sales, err), nothingWritten)
 	}
 	segments, err := model.SegmentsOf(from.sales.Sales, trained.predicted)
 	if err != nil {
