@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +85,28 @@ func (s *process) settled() {
 		if time.Now().After(end) {
 			s.t.Fatalf("%s records still wait:\n%s", s.metric("journal_waiting_records"), s.logged())
 		}
+	}
+}
+
+// TestTheJournalWaitsWhereSystemdKeepsIt starts a service as the unit does: its
+// folder for temporary files goes with each stop, its state does not.
+func TestTheJournalWaitsWhereSystemdKeepsIt(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../../deploy/systemd/housing.service")
+	if err != nil || !strings.Contains(string(unit), "\nStateDirectory=housing\n") || strings.Contains(string(unit), "JOURNAL_DIR") {
+		t.Errorf("the unit keeps no state, or names another folder: %v\n%s", err, unit)
+	}
+	state := t.TempDir()
+	s := startService(t, map[string]string{"DATABASE_URL": "postgres://u@127.0.0.1:1/d", "STATE_DIRECTORY": state + ":" + t.TempDir()})
+	if _, err := s.priced("", 2000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-s.ended
+	if waiting, err := filepath.Glob(filepath.Join(state, "journal", "*", "*.segment")); err != nil || len(waiting) == 0 {
+		t.Errorf("nothing waits in %s: %v", state, err)
 	}
 }
 

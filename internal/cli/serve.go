@@ -66,7 +66,7 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	defer database.stop()
 	database.start(p.ctx)
-	kept := c.openJournal(database, named, log)
+	kept := c.openJournal(p.getenv, database, named, log)
 	kept.start(p.ctx)
 	defer kept.stop()
 	models, err := c.openModels(p.ctx, v, redis.bundles, kept.noted(), files, named, log)

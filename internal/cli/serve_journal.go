@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"housing/internal/config"
 	"housing/internal/httpapi"
 	"housing/internal/journal"
 	"housing/internal/store"
@@ -22,7 +23,7 @@ type servedJournal struct {
 }
 
 // openJournal opens the journal in the database of the service.
-func (c *serveCommand) openJournal(d *servedDatabase, metrics *telemetry.Metrics, log *slog.Logger) *servedJournal {
+func (c *serveCommand) openJournal(getenv config.Getenv, d *servedDatabase, metrics *telemetry.Metrics, log *slog.Logger) *servedJournal {
 	if d.postgres == nil {
 		return &servedJournal{}
 	}
@@ -30,7 +31,7 @@ func (c *serveCommand) openJournal(d *servedDatabase, metrics *telemetry.Metrics
 	return &servedJournal{
 		dependencies: []*store.Dependency{dependency},
 		journal: journal.Open(journal.Options{
-			Pool: d.postgres.Primary(), Dir: c.Journal.Folder(), SpoolBytes: int64(c.JournalSpoolBytes), Retention: time.Duration(c.JournalRetention),
+			Pool: d.postgres.Primary(), Dir: c.Journal.Folder(getenv), SpoolBytes: int64(c.JournalSpoolBytes), Retention: time.Duration(c.JournalRetention),
 			Metrics: metrics, Dependency: dependency, Log: log,
 		}),
 	}

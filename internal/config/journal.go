@@ -11,7 +11,7 @@ import (
 
 // Journal holds the settings of the journal of predictions.
 type Journal struct {
-	JournalDir        string    `setting:"" placeholder:"FOLDER" help:"Folder where predictions wait until they are in PostgreSQL, on a disk of this machine. Default: housing-journal-UID in the folder for temporary files."`
+	JournalDir        string    `setting:"" placeholder:"FOLDER" help:"Folder where predictions wait until they are in PostgreSQL, on a disk of this machine. Default: journal in the folder that systemd keeps for the service (STATE_DIRECTORY), else housing-journal-UID in the folder for temporary files."`
 	JournalSpoolBytes Bytes     `setting:"" default:"64MiB" placeholder:"SIZE" help:"How much may wait there, 1MiB or more; beyond it predictions are not noted, and counted. Default: 64MiB."`
 	JournalRetention  Retention `setting:"" default:"400d" placeholder:"TIME" help:"How long predictions and outcomes are kept; whole months are dropped. Default: 400d."`
 }
@@ -30,10 +30,19 @@ func (j *Journal) Check(database string) error {
 	return nil
 }
 
+// stateDirectory is the variable in which systemd names the folders that
+// StateDirectory= keeps for a service, with colons between. What is in them
+// outlives a stop, where systemd may remove the folder for temporary files.
+const stateDirectory = "STATE_DIRECTORY"
+
 // Folder returns where predictions wait.
-func (j *Journal) Folder() string {
+func (j *Journal) Folder(getenv Getenv) string {
 	if j.JournalDir != "" {
 		return j.JournalDir
+	}
+	all, _ := getenv(stateDirectory)
+	if state, _, _ := strings.Cut(all, ":"); state != "" {
+		return filepath.Join(state, "journal")
 	}
 	return filepath.Join(os.TempDir(), "housing-journal-"+strconv.Itoa(os.Geteuid()))
 }

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -8,11 +10,21 @@ import (
 
 func TestSettingsOfTheJournal(t *testing.T) {
 	s, err := read(nil, "DATABASE_URL=postgres://u@h/d", "JOURNAL_DIR=/var/lib/housing", "JOURNAL_SPOOL_BYTES=2MiB", "JOURNAL_RETENTION=48h")
-	if err != nil || s.Folder() != "/var/lib/housing" || s.JournalSpoolBytes != 2<<20 || time.Duration(s.JournalRetention) != 2*day {
+	if err != nil || s.Folder(environment("STATE_DIRECTORY=/var/lib/state")) != "/var/lib/housing" || s.JournalSpoolBytes != 2<<20 || time.Duration(s.JournalRetention) != 2*day {
 		t.Errorf("%+v, %v", s.Journal, err)
 	}
-	if s, err = read(nil); err != nil || !strings.Contains(s.Folder(), "housing-journal-") {
-		t.Errorf("the folder is %q, %v", s.Folder(), err)
+	for state, want := range map[string]string{
+		"":                            filepath.Join(os.TempDir(), "housing-journal-"),
+		"/var/lib/housing":            "/var/lib/housing/journal",
+		"/var/lib/housing:/var/lib/b": "/var/lib/housing/journal",
+	} {
+		s, err := read(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Folder(environment("STATE_DIRECTORY=" + state)); !strings.HasPrefix(got, want) {
+			t.Errorf("the folder with the state in %q is %q, want %q", state, got, want)
+		}
 	}
 	for _, c := range []struct{ pair, want string }{
 		{"JOURNAL_SPOOL_BYTES=512KiB", "1MiB or more"},
