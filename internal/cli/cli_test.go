@@ -12,10 +12,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -25,6 +28,7 @@ import (
 	"housing/internal/bundle"
 	"housing/internal/bundle/bundletest"
 	"housing/internal/config"
+	"housing/internal/registry/registrytest"
 	"housing/internal/telemetry"
 	"housing/internal/valuer"
 )
@@ -214,6 +218,47 @@ func TestADamagedVersionOfAFolder(t *testing.T) {
 				t.Errorf("serves %q, want %q: %v\n%s", got, c.serves, err, log)
 			}
 		})
+	}
+}
+
+// TestTheNewestVersionOfABucket asks a bucket for no more of the old version
+// than its manifest, and takes no old one for the newest while the bucket
+// cannot say how old the new one is.
+func TestTheNewestVersionOfABucket(t *testing.T) {
+	dir, gs := registryOf(t, map[string]uint64{"old": 1, "new": 2}), registrytest.NewGS(t)
+	for _, version := range []string{"old", "new"} {
+		data, err := os.ReadFile(filepath.Join(dir, version, "bundle"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gs.Put("kc/"+version+"/bundle", data)
+	}
+	location, endpoint, _ := strings.Cut(gs.Location("kc"), "?endpoint=")
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var away atomic.Bool
+	var ofOld atomic.Int64
+	through := httputil.NewSingleHostReverseProxy(target)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch media := r.FormValue("alt") == "media"; {
+		case away.Load() && media && strings.HasSuffix(r.URL.Path, "/new/bundle"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		case media && strings.HasSuffix(r.URL.Path, "/old/bundle"):
+			ofOld.Add(1)
+		}
+		through.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	command := serveCommand{config.Serve{Registry: config.Registry{ModelDir: location + "?endpoint=" + proxy.URL}}}
+	if got, log, err := firstModel(t, &command); got != "new" || err != nil || ofOld.Load() != 1 {
+		t.Errorf("serves %q after %d reads of the old one: %v\n%s", got, ofOld.Load(), err, log)
+	}
+	away.Store(true)
+	if got, log, err := firstModel(t, &command); got != "" || err != nil || !strings.Contains(log, `"msg":"dependency_down","dependency":"registry"`) {
+		t.Errorf("serves %q while the new one cannot be asked: %v\n%s", got, err, log)
 	}
 }
 
