@@ -38,8 +38,8 @@ func TestCurlOfTheReadme(t *testing.T) {
 	}
 }
 
-// TestReadmeSaysWhatWasMeasured compares the table of accuracy with the
-// bundle that is built in.
+// TestReadmeSaysWhatWasMeasured compares the table of accuracy, and what other
+// pages say of it, with the bundle that is built in.
 func TestReadmeSaysWhatWasMeasured(t *testing.T) {
 	out, err := exec.Command(build(t), "model", "show", "--json").Output()
 	if err != nil {
@@ -76,6 +76,25 @@ func TestReadmeSaysWhatWasMeasured(t *testing.T) {
 			t.Errorf("the README has\n%s\nmeasured was, %s, %s\n%s", rows[row], a.Protocol, a.Part, want)
 		}
 		row++
+	}
+	all, required, minimal := manifest.Accuracy[0], manifest.Accuracy[2], manifest.Accuracy[4]
+	for page, said := range map[string][]string{
+		"docs/faq.md": {fmt.Sprintf("within %.1f %% of the sale, with the eight required ones within %.1f %%, with four within %.1f %%", all.MdAPE, required.MdAPE, minimal.MdAPE)},
+		"docs/training.md": {
+			fmt.Sprintf("R² of %.2f and MdAPE of %.1f %%", all.R2, all.MdAPE),
+			fmt.Sprintf("With the eight required ones they are %.2f and %.1f %%", required.R2, required.MdAPE),
+		},
+		"docs/runbook.md": {fmt.Sprintf("has PRB %.2f and PRD %.2f at training already, from all 18 %.2f and %.2f", minimal.PRB, minimal.PRD, all.PRB, all.PRD)},
+	} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range said {
+			if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), s) {
+				t.Errorf("%s does not say %q", page, s)
+			}
+		}
 	}
 }
 

@@ -71,7 +71,14 @@ type sources struct {
 }
 
 // Run trains, measures and writes.
-func (c *trainCommand) Run(p *program) error {
+func (c *trainCommand) Run(p *program) (err error) {
+	if _, there := os.Stat(c.Out); errors.Is(there, fs.ErrNotExist) {
+		defer func() {
+			if err != nil {
+				_ = os.Remove(c.Out) // which it is not where something is in it
+			}
+		}()
+	}
 	if err := c.check(); err != nil {
 		return err
 	}
