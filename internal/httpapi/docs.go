@@ -29,13 +29,16 @@ type page struct {
 
 var valueHTML = []string{mediaHTML}
 
-func (a *API) docs(x *exchange, _ *http.Request) error {
+// addressOfDocs stands in the page where the address of the service comes.
+const addressOfDocs = "http://address.invalid"
+
+func (a *API) docs(x *exchange, r *http.Request) error {
 	d, err := a.documents()
 	if err != nil {
 		return err
 	}
 	x.setPageHeaders(d.page.policy)
-	x.answer(http.StatusOK, valueHTML, d.page.body)
+	x.answer(http.StatusOK, valueHTML, bytes.ReplaceAll(d.page.body, []byte(addressOfDocs), []byte(address(r))))
 	return nil
 }
 
@@ -61,7 +64,7 @@ type pageOperation struct {
 
 // curl returns a command to try the route with.
 func (op *pageOperation) curl() string {
-	command := "curl -s http://127.0.0.1:8000" + op.Path
+	command := "curl -s " + addressOfDocs + op.Path
 	header := ` -H "Authorization: Bearer $TOKEN"`
 	switch {
 	case op.Body == "" && op.Scope == "":

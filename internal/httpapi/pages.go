@@ -208,10 +208,11 @@ func readForm(x *exchange, r *http.Request) (url.Values, error) {
 // plainHost is a host that can stand in a command to copy.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$|^\[[0-9a-fA-F:]+\](:[0-9]+)?$`)
 
-// address is that of the service, as its caller has it.
+// address is that of the service, as its caller has it. What a proxy says of
+// the scheme is believed, as it is shown to that caller alone.
 func address(r *http.Request) string {
 	scheme, host := "http://", r.Host
-	if r.TLS != nil {
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
 		scheme = "https://"
 	}
 	if !plainHost.MatchString(host) {

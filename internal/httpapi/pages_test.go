@@ -110,6 +110,27 @@ func TestMarkupInAFormIsText(t *testing.T) {
 	}
 }
 
+// TestCommandsToCopyHaveTheAddressOfTheCaller behind a proxy that ends TLS, and
+// without one.
+func TestCommandsToCopyHaveTheAddressOfTheCaller(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, c := range []struct{ host, scheme, want string }{
+		{"prices.example.com:8443", "https", "https://prices.example.com:8443/"},
+		{"prices.example.com", "http", "http://prices.example.com/"},
+		{"[::1]:8000", "", "http://[::1]:8000/"},
+		{"evil\" onload=x", "https", "https://localhost:8000/"},
+	} {
+		for path, page := range map[string]*httptest.ResponseRecorder{
+			"/":     askFrom(a, "192.0.2.1:1234", c.host, "POST", "/", knownForm, "Content-Type", formType, "X-Forwarded-Proto", c.scheme),
+			"/docs": askFrom(a, "192.0.2.1:1234", c.host, "GET", "/docs", "", "X-Forwarded-Proto", c.scheme),
+		} {
+			if text := page.Body.String(); !strings.Contains(text, c.want+"v1/valuations") || strings.Contains(text, addressOfDocs) {
+				t.Errorf("%s asked by %s does not show %s", path, c.host, c.want)
+			}
+		}
+	}
+}
+
 // TestTheFormWantsAToken where the API does, in a header or in the form.
 func TestTheFormWantsAToken(t *testing.T) {
 	a, bearer, _ := newGuarded(t, nil)

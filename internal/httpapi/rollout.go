@@ -246,7 +246,7 @@ func (a *API) registryProblem(err error) error {
 		return invalidBody("body.plan", "names a version that the registry does not have")
 	}
 	a.Log.Warn("registry_request", "error", err.Error())
-	return unavailable("the registry does not do it: " + string(registry.ReasonOf(err)))
+	return unavailable("the registry cannot be used now: " + string(registry.ReasonOf(err)))
 }
 
 // Models is the answer of GET /v1/models.
