@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"housing/internal/bundle/bundletest"
+	"housing/internal/objects"
 	"housing/internal/registry"
 	"housing/internal/registry/registrytest"
 	"housing/internal/store"
@@ -445,7 +447,89 @@ func TestDamageIsFoundAndChangesNothing(t *testing.T) {
 			if _, err := w.repo.Verify(t.Context(), next.ID, VerifyOptions{Pool: w.pool, Identities: identities}); err != nil {
 				t.Errorf("the backup after: %v", err)
 			}
+			// And leaves it as it is from then on.
+			third := w.create(func(o *CreateOptions) { o.Recipients = []string{key.Recipient().String()} })
+			if third.Stored.New != 0 {
+				t.Errorf("the third backup brought %d bytes, and nothing had changed", third.Stored.New)
+			}
+			for _, id := range []string{next.ID, third.ID} {
+				if _, err := w.repo.Verify(t.Context(), id, VerifyOptions{Pool: w.pool, Identities: identities}); err != nil {
+					t.Errorf("after the third backup: %v", err)
+				}
+			}
 		})
+	}
+}
+
+// cutOff is a store that takes no parts any more.
+type cutOff struct{ objects.Store }
+
+var errCutOff = errors.New("cut off")
+
+func (s cutOff) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
+	if strings.HasPrefix(key, partsPrefix) {
+		return errCutOff
+	}
+	return s.Store.Write(ctx, key, body, tag)
+}
+
+// TestADamagedPartIsBroughtAgainOnce, and is there all the while, also where
+// the run that brings it is cut off.
+func TestADamagedPartIsBroughtAgainOnce(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), t.TempDir()
+	r, err := Open(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := r.store
+	create := func() (*Manifest, error) {
+		done, err := r.Create(ctx, CreateOptions{Settings: []byte(`{"a":1}`), By: "ann"})
+		if err != nil {
+			return nil, err
+		}
+		return done.Manifest, nil
+	}
+	first, err := create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, first.keyOf(first.Settings.Parts[0].SHA256))
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Verify(ctx, first.ID, VerifyOptions{By: "ann"}); err == nil {
+		t.Fatal("the damage was not found")
+	}
+	r.store = cutOff{whole}
+	if _, err := create(); !errors.Is(err, errCutOff) {
+		t.Errorf("the part was not brought again: %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("a run that was cut off took the part away: %v", err)
+	}
+	r.store = whole
+	if _, err := create(); err != nil {
+		t.Fatal(err)
+	}
+	r.store = cutOff{whole}
+	if _, err := create(); err != nil {
+		t.Errorf("a part that was brought again is brought once more: %v", err)
+	}
+	r.store = whole
+	list, err := r.List(ctx)
+	if err != nil || len(list) != 3 {
+		t.Fatalf("%d backups, %v", len(list), err)
+	}
+	for _, b := range list {
+		if _, err := r.Verify(ctx, b.ID, VerifyOptions{By: "ann"}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

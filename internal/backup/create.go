@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -159,8 +161,37 @@ func (r *Repository) prepare(ctx context.Context, before []Summary, sealing *sea
 			last = b.Manifest
 		}
 	}
+	// A part may have been brought again since it was found damaged. To bring it
+	// once more would take it from the backups that name what is there now.
+	for key := range bad {
+		p, ok := known[key]
+		if !ok {
+			continue
+		}
+		sum, err := r.storedDigest(ctx, key)
+		if err != nil {
+			return nil, nil, r.fault("look at part "+key, err)
+		}
+		if sum == p.StoredSHA256 {
+			delete(bad, key)
+		}
+	}
 	w, err := newWriter(r.store, sealing, known, bad, progress)
 	return w, last, err
+}
+
+// storedDigest returns the SHA-256 of the object of a part.
+func (r *Repository) storedDigest(ctx context.Context, key string) (string, error) {
+	body, _, err := r.store.Open(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.LimitReader(body, maxStoredBytes)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // anyDigest is a digest to compare the names of parts by.

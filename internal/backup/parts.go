@@ -108,12 +108,12 @@ func (w *writer) put(ctx context.Context, data []byte) (Part, error) {
 	if b, ok := w.brought[key]; ok {
 		return b, nil
 	}
-	there, err := w.find(ctx, key, p)
+	there, tag, err := w.find(ctx, key, p)
 	if err != nil {
 		return p, fmt.Errorf("part %s: %w", key, err)
 	}
 	if there == nil {
-		if there, err = w.bring(ctx, key, p, data); err != nil {
+		if there, err = w.bring(ctx, key, p, data, tag); err != nil {
 			return p, fmt.Errorf("part %s: %w", key, err)
 		}
 		w.added.New += there.StoredBytes
@@ -123,26 +123,27 @@ func (w *writer) put(ctx context.Context, data []byte) (Part, error) {
 	return *there, nil
 }
 
-// find returns a part that is there and can be used, nil where there is none:
-// one of an earlier backup, or of a run that was cut off.
-func (w *writer) find(ctx context.Context, key string, p Part) (*Part, error) {
+// find returns a part that is there and can be used: one of an earlier backup,
+// or of a run that was cut off. Where there is none it returns nil, and the tag
+// to bring it with.
+func (w *writer) find(ctx context.Context, key string, p Part) (there *Part, tag string, err error) {
 	size, err := w.store.Size(ctx, key)
 	if errors.Is(err, objects.ErrAbsent) {
-		return nil, nil
+		return nil, "", nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if known, ok := w.known[key]; ok && !w.damaged[key] && known.StoredBytes == size && known.Bytes == p.Bytes {
-		return &known, nil
+		return &known, "", nil
 	}
 	if _, ok := w.known[key]; !ok && !w.damaged[key] && size <= maxStoredBytes {
 		found, err := w.adopt(ctx, key, p)
 		if err != nil || found != nil {
-			return found, err
+			return found, "", err
 		}
 	}
-	return nil, w.store.Delete(ctx, key)
+	return nil, objects.Whatever, nil
 }
 
 // adopt looks at a part that a run left which was cut off. Objects are
@@ -168,7 +169,7 @@ func (w *writer) adopt(ctx context.Context, key string, p Part) (*Part, error) {
 	return &p, nil
 }
 
-func (w *writer) bring(ctx context.Context, key string, p Part, data []byte) (*Part, error) {
+func (w *writer) bring(ctx context.Context, key string, p Part, data []byte, tag string) (*Part, error) {
 	stored := w.encoder.EncodeAll(data, nil)
 	if len(w.sealing.recipients) > 0 {
 		var sealed bytes.Buffer
@@ -186,7 +187,7 @@ func (w *writer) bring(ctx context.Context, key string, p Part, data []byte) (*P
 	}
 	sum := sha256.Sum256(stored)
 	p.StoredSHA256, p.StoredBytes = hex.EncodeToString(sum[:]), int64(len(stored))
-	err := w.store.Write(ctx, key, bytes.NewReader(stored), "")
+	err := w.store.Write(ctx, key, bytes.NewReader(stored), tag)
 	if errors.Is(err, objects.ErrTaken) { // by a try whose answer was lost
 		return w.adopt(ctx, key, p)
 	}

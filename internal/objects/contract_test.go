@@ -83,6 +83,12 @@ func TestEveryStoreDoesTheSame(t *testing.T) {
 			check("open what was deleted", err, objects.ErrAbsent)
 			check("replace what was deleted", write("a/two", "x", tag), objects.ErrTaken)
 			check("write what was deleted", write("a/two", "x", ""), nil)
+			for _, key := range []string{"b/two", "new/one"} {
+				check("write "+key+" whatever is there", write(key, "whatever", objects.Whatever), nil)
+				if text, _, err := s.Read(ctx, key, ""); err != nil || string(text) != "whatever" {
+					t.Errorf("%s whatever was there: %q, %v", key, text, err)
+				}
+			}
 			large := strings.Repeat("x", objects.MaxSmallBytes+1)
 			check("write a large one", write("large", large, ""), nil)
 			if _, _, err := s.Read(ctx, "large", ""); err == nil || !strings.Contains(err.Error(), "over the") {

@@ -187,7 +187,8 @@ func (f *Folder) Read(ctx context.Context, key, unless string) ([]byte, string, 
 }
 
 // Write writes beside the place and then takes it: a new object by a link,
-// which replaces nothing, another by a rename while it is locked.
+// which replaces nothing, another by a rename, while it is locked if there is
+// a tag to compare.
 func (f *Folder) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
 	path, err := f.Path(key)
 	if err != nil {
@@ -197,7 +198,7 @@ func (f *Folder) Write(ctx context.Context, key string, body io.ReadSeeker, tag 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if tag != "" {
+	if tag != "" && tag != Whatever {
 		unlock, err := f.lock(ctx)
 		if err != nil {
 			return err

@@ -158,7 +158,7 @@ func (b *gsBucket) ask(ctx context.Context, path string, query url.Values, into 
 }
 
 // write writes in one request, without retries of its own: the generation
-// must be the one of tag, or none (0).
+// must be the one of tag, or none (0), or with Whatever any.
 func (b *gsBucket) Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error {
 	size, err := body.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -167,7 +167,10 @@ func (b *gsBucket) Write(ctx context.Context, key string, body io.ReadSeeker, ta
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	query := url.Values{"uploadType": {"media"}, "name": {b.prefix + key}, "ifGenerationMatch": {cmp.Or(tag, "0")}}
+	query := url.Values{"uploadType": {"media"}, "name": {b.prefix + key}}
+	if tag != Whatever {
+		query.Set("ifGenerationMatch", cmp.Or(tag, "0"))
+	}
 	answer, err := b.do(ctx, http.MethodPost, "/upload/storage/v1/b/"+url.PathEscape(b.bucket)+"/o", query, io.NopCloser(body), size)
 	if err != nil {
 		return err

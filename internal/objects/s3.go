@@ -118,9 +118,11 @@ func (b *s3Bucket) Write(ctx context.Context, key string, body io.ReadSeeker, ta
 		return err
 	}
 	options := minio.PutObjectOptions{DisableContentSha256: true} // which it would take piece by piece
-	if tag == "" {
+	switch tag {
+	case "":
 		options.SetMatchETagExcept("*")
-	} else {
+	case Whatever:
+	default:
 		options.SetMatchETag(tag)
 	}
 	_, err = b.client.PutObject(ctx, b.bucket, b.prefix+key, body, size, "", hex.EncodeToString(hash.Sum(nil)), options)

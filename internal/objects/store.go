@@ -17,6 +17,10 @@ var (
 	ErrUnchanged = errors.New("the object has not changed")
 )
 
+// Whatever is the tag to write an object with whatever is there: readers find
+// the old one or the new one, never none.
+const Whatever = "*"
+
 // MaxSmallBytes is the size of the largest object that Read reads.
 const MaxSmallBytes = 1 << 20
 
@@ -37,7 +41,8 @@ type Store interface {
 	// Size returns the size of an object.
 	Size(ctx context.Context, key string) (int64, error)
 	// Write writes a whole object where it has the tag, or with no tag where
-	// there is none; else the error is ErrTaken.
+	// there is none; else the error is ErrTaken. With [Whatever] it asks for
+	// nothing.
 	Write(ctx context.Context, key string, body io.ReadSeeker, tag string) error
 	// Delete deletes an object; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
