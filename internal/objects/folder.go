@@ -38,7 +38,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("open folder: %s is not a folder", dir)
 	}
-	return &Folder{dir: dir}, nil
+	return &Folder{dir: filepath.Clean(dir)}, nil
 }
 
 // Location returns the folder.

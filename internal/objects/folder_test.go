@@ -50,6 +50,43 @@ func TestNoKeyLeadsOutOfTheFolder(t *testing.T) {
 	}
 }
 
+// TestTheLastObjectLeavesTheFolder however the folder is written.
+func TestTheLastObjectLeavesTheFolder(t *testing.T) {
+	for _, form := range []string{"TOP/a/b", "TOP/a/b/", "TOP/a//b", "TOP/./a/b/.", "file://TOP/a/b/", "./b", "b/", "."} {
+		t.Run(form, func(t *testing.T) {
+			top := t.TempDir()
+			dir := filepath.Join(top, "a", "b")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			location := strings.Replace(form, "TOP", top, 1)
+			if location == form { // it is relative
+				t.Chdir(filepath.Join(top, "a"))
+				if form == "." {
+					t.Chdir(dir)
+				}
+			}
+			s, err := Open(t.Context(), location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := s.Write(t.Context(), "deep/one", strings.NewReader("x"), ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Delete(t.Context(), "deep/one"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(dir); err != nil {
+				t.Errorf("the folder went with its last object: %v", err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%v are left in it, %v", left, err)
+			}
+		})
+	}
+}
+
 func TestOpenWhatIsNoFolder(t *testing.T) {
 	if _, err := OpenFolder(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("opened a folder that is not there")
