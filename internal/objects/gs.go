@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
+	"golang.org/x/sync/singleflight"
 )
 
 // gsScope is what is needed of Google Cloud Storage.
@@ -46,12 +47,41 @@ func openGS(ctx context.Context, at location) (*gsBucket, error) {
 	if strings.HasPrefix(b.endpoint, "http://") {
 		return b, nil
 	}
+	// Tokens are fetched later than now, with what the context holds.
+	ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: b.transport, Timeout: headerTimeout})
 	found, err := google.FindDefaultCredentials(ctx, gsScope)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w: %w", at, errCredentials, err)
 	}
-	b.client.Transport = &oauth2.Transport{Source: found.TokenSource, Base: propagated{b.transport}}
+	b.client.Transport = &authorized{source: found.TokenSource, base: propagated{b.transport}}
 	return b, nil
+}
+
+// authorized is a transport whose requests bear a token. The source knows of
+// no request's context, and answers one call at a time: it is asked aside,
+// once for all that wait, and each waits no longer than its own context.
+type authorized struct {
+	source oauth2.TokenSource
+	base   http.RoundTripper
+	asking singleflight.Group
+}
+
+// RoundTrip sends a request.
+func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
+	var answer singleflight.Result
+	select {
+	case answer = <-a.asking.DoChan("", func() (any, error) { return a.source.Token() }):
+	case <-r.Context().Done():
+		answer.Err = fmt.Errorf("wait for a token: %w", context.Cause(r.Context()))
+	}
+	if answer.Err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // a transport must close it
+		}
+		return nil, answer.Err
+	}
+	bearer := oauth2.Transport{Source: oauth2.StaticTokenSource(answer.Val.(*oauth2.Token)), Base: a.base}
+	return bearer.RoundTrip(r)
 }
 
 func (b *gsBucket) Location() string { return b.location }
