@@ -126,6 +126,7 @@ func (j *Journal) Run(ctx context.Context) {
 			break
 		}
 	}
+	j.drop(telemetry.DroppedTorn, j.spool.losses())
 	lost, err := j.spool.close()
 	j.drop(telemetry.DroppedLost, lost)
 	if err != nil || lost > 0 {

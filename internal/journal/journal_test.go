@@ -194,6 +194,36 @@ func TestEveryPredictionIsThereOnce(t *testing.T) {
 	}
 }
 
+// TestATornEntryCountsOnceAndKeepsNothingBack: it fills the batch between
+// others when the service stops, after it was found at the start.
+func TestATornEntryCountsOnceAndKeepsNothingBack(t *testing.T) {
+	t.Parallel()
+	server := storetest.NewPostgres(t)
+	dir := t.TempDir()
+	before := open(t, server.URL, dir, nil)
+	before.Record(some(batchRecords)) // two entries
+	before.Record(some(2))
+	path := before.spool.segments[0].path
+	if _, err := before.spool.close(); err != nil {
+		t.Fatal(err)
+	}
+	tear(t, path, 2)
+	j := open(t, server.URL, dir, nil)
+	if err := j.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	j.Record(some(1))
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	j.Run(stopped)
+	if n := count(t, j.Pool, "SELECT count(*) FROM predictions"); n != batchRecords+1 {
+		t.Errorf("%d rows, want %d", n, batchRecords+1)
+	}
+	if n := testutil.ToFloat64(j.metrics.Dropped(telemetry.DroppedTorn)); n != 1 {
+		t.Errorf("%v are counted as torn, want the one entry", n)
+	}
+}
+
 // TestWhatIsBroughtTwiceCountsOnce brings one batch again, as after a commit
 // whose answer was lost.
 func TestWhatIsBroughtTwiceCountsOnce(t *testing.T) {

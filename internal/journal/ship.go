@@ -40,7 +40,6 @@ func (j *Journal) shipBatch(ctx context.Context) (records int, err error) {
 		written -= n
 	}
 	j.metrics.Written.Add(float64(written))
-	j.drop(telemetry.DroppedTorn, b.torn)
 	return b.records, nil
 }
 

@@ -32,7 +32,7 @@ type spool struct {
 	bytes    int64      // of all of these
 	memory   int64      // of those that are no files
 	waiting  int        // records
-	lost     int        // records that were in files that fault, since losses was called
+	lost     int        // records that were in files that fault, or torn since they were counted, since losses was called
 	closed   bool
 }
 
@@ -112,7 +112,8 @@ func (s *spool) forget(lost *segment) {
 	s.bytes -= int64(len(lost.data))
 }
 
-// losses returns how many records were lost with files since the last call.
+// losses returns how many records were lost with files, or in them, since the
+// last call. What load found torn is not among them.
 func (s *spool) losses() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,13 +234,22 @@ type batch struct {
 	end         int // in the segment
 	predictions []Prediction
 	records     int
-	torn        int // entries that cannot be read
 }
 
 // take returns what is to be brought away next, with at least one record and
 // about most; false if there is nothing. It stays in the spool until done is
 // called.
 func (s *spool) take(most int) (b batch, ok bool) {
+	for {
+		if b, ok = s.next(most); !ok || b.records > 0 {
+			return b, ok
+		}
+		s.done(b) // it is torn, all of it
+	}
+}
+
+// next is take, of a batch that may hold nothing that can be read.
+func (s *spool) next(most int) (b batch, ok bool) {
 	s.mu.Lock()
 	s.retire()
 	for _, of := range s.segments {
@@ -261,10 +271,7 @@ func (s *spool) take(most int) (b batch, ok bool) {
 			case err == nil:
 				b.predictions = append(b.predictions, p)
 				b.records += len(p.Prices)
-			case size > 0:
-				b.torn++
-			default: // it was whole when it was counted
-				b.torn++
+			case size == 0: // it was whole when it was counted
 				size = written - b.end
 			}
 			b.end += size
@@ -279,7 +286,8 @@ func (s *spool) take(most int) (b batch, ok bool) {
 	return b, true
 }
 
-// done notes that a batch was brought away.
+// done notes that a batch was brought away. What was counted and is not found
+// by the end of a segment was torn since.
 func (s *spool) done(b batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,6 +304,11 @@ func (s *spool) done(b batch) {
 	of.records -= b.records
 	s.waiting -= b.records
 	of.setRead(b.end)
+	if of.read == of.written {
+		s.lost += of.records
+		s.waiting -= of.records
+		of.records = 0
+	}
 	s.retire()
 }
 
@@ -308,7 +321,6 @@ func (s *spool) retire() {
 			i++
 			continue
 		}
-		s.waiting -= of.records // of what was torn since
 		s.segments = slices.Delete(s.segments, i, i+1)
 		s.used = append(s.used, of)
 		s.ask()

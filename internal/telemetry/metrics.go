@@ -122,7 +122,7 @@ var table = []Spec{
 	{Name: certificateExpiry, Type: Gauge, Help: "When the TLS certificate that is served expires, as seconds since 1970; 0 without TLS."},
 	{Name: journalRecorded, Type: Counter, Help: "Valued houses that were noted for the journal."},
 	{Name: journalWritten, Type: Counter, Help: "Valued houses that were brought to PostgreSQL; after a restart those of the process before too."},
-	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped), refused (by PostgreSQL) or lost (in memory at the end)."},
+	{Name: journalDropped, Type: Counter, Labels: []string{"reason"}, Help: "Valued houses that were lost for the journal; reason is full (of what waits), expired (older than is kept), clock (of the future), torn (half-written when a machine stopped, an entry of which counts as one house as it is not known how many it held, or damaged since), refused (by PostgreSQL) or lost (in memory at the end)."},
 	{Name: journalWaiting, Type: Gauge, asked: true, Help: "Valued houses that wait to be brought to PostgreSQL."},
 	{Name: backupCompleted, Type: Gauge, Help: "When the newest backup in BACKUP_DIR was made, as seconds since 1970; 0 where there is none."},
 	{Name: backupVerified, Type: Gauge, Help: "When the newest backup was made that was verified since, and is good, as seconds since 1970; 0 where there is none."},
