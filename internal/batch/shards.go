@@ -65,10 +65,13 @@ type Files struct {
 // underscore are passed over, as Spark leaves them behind. The error is a
 // [*RefusedError] if names are wrong.
 func OpenFiles(ctx context.Context, in, out string, s Shard) (_ *Files, err error) {
-	if !strings.Contains(out, "://") {
-		if err := os.MkdirAll(strings.TrimPrefix(out, "file://"), 0o755); err != nil {
-			return nil, err
+	for _, name := range []string{in, out} {
+		if err := objects.CheckLocation(name); err != nil {
+			return nil, &RefusedError{name, err.Error()}
 		}
+	}
+	if err := objects.MakeFolder(out, 0o755); err != nil {
+		return nil, err
 	}
 	from, err := objects.Open(ctx, in)
 	if err != nil {

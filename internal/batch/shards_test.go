@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,15 @@ func TestShardsTogetherAreTheWhole(t *testing.T) {
 	if diff := cmp.Diff(tree(t, "whole"), tree(t, "shards")); diff != "" {
 		t.Errorf("other bytes:\n%s", diff)
 	}
+	// A folder may be written as an address, and is made just so.
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	valueFiles(t, t.Context(), "file://"+dir+"/new/dir", batch.All, o)
+	if diff := cmp.Diff(tree(t, "whole"), tree(t, "new/dir")); diff != "" {
+		t.Errorf("other bytes in file://:\n%s", diff)
+	}
 	// One that was cut off is done again, over what it left.
 	if err := os.WriteFile("shards/part-1.parquet", []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
@@ -148,7 +158,9 @@ func TestFoldersThatAreRefused(t *testing.T) {
 		{"in", ".", "is in what is read, or holds it"},
 		{"s3://a/b", "s3://a/b/c", "is in what is read, or holds it"},
 		{"empty", "out", "empty: has no files of houses"},
-		{"gopher://a", "out", `"gopher`},
+		{"gopher://a", "none", `"gopher`},
+		{"in", "gopher://a", `"gopher`},
+		{"in", "file://host/none", "is not a folder"},
 	} {
 		files, err := batch.OpenFiles(t.Context(), c.in, c.out, batch.All)
 		if err == nil {
@@ -157,6 +169,9 @@ func TestFoldersThatAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s to %s: %v, want %s", c.in, c.out, err, c.want)
 		}
+	}
+	if _, err := os.Stat("none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder was made for files that have no place: %v", err)
 	}
 }
 
