@@ -81,7 +81,10 @@ func (c *serveCommand) Run(p *program) (err error) {
 	if err := models.start(p.ctx); err != nil {
 		return err
 	}
-	backups := c.watchBackups(p.ctx, named, log)
+	backups, err := c.watchBackups(p.ctx, named, log)
+	if err != nil {
+		return err
+	}
 	defer backups.stop()
 	access, err := c.openAuth(files, named, log)
 	if err != nil {

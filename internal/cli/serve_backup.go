@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"housing/internal/backup"
+	"housing/internal/config"
 	"housing/internal/objects"
 	"housing/internal/store"
 	"housing/internal/telemetry"
@@ -24,9 +25,12 @@ type servedBackups struct {
 }
 
 // watchBackups begins to look at the backups.
-func (c *serveCommand) watchBackups(ctx context.Context, metrics *telemetry.Metrics, log *slog.Logger) *servedBackups {
+func (c *serveCommand) watchBackups(ctx context.Context, metrics *telemetry.Metrics, log *slog.Logger) (*servedBackups, error) {
 	if c.BackupDir == "" {
-		return &servedBackups{end: func() {}}
+		return &servedBackups{end: func() {}}, nil
+	}
+	if err := objects.CheckLocation(c.BackupDir); err != nil {
+		return nil, &config.Error{Source: "BACKUP_DIR", Problem: err.Error()}
 	}
 	dependency := store.NewDependency("backups", metrics.DependencyUp("backups"), log)
 	b := &servedBackups{dependencies: []*store.Dependency{dependency}}
@@ -39,7 +43,7 @@ func (c *serveCommand) watchBackups(ctx context.Context, metrics *telemetry.Metr
 			}
 		})
 	})
-	return b
+	return b, nil
 }
 
 // stop ends the looking.
