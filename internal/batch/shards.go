@@ -221,15 +221,5 @@ func (f *Files) store(ctx context.Context, name, from string) error {
 		return err
 	}
 	defer file.Close()
-	err = f.to.Write(ctx, name, file, "")
-	if !errors.Is(err, objects.ErrTaken) {
-		return err
-	}
-	if err := f.to.Delete(ctx, name); err != nil {
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return f.to.Write(ctx, name, file, "")
+	return f.to.Write(ctx, name, file, objects.Whatever)
 }
