@@ -116,9 +116,7 @@ func newCluster(t *testing.T) *cluster {
 			_ = os.RemoveAll(c.models)
 		}
 	})
-	if err := os.CopyFS(c.tree, os.DirFS("../../deploy")); err != nil {
-		t.Fatal(err)
-	}
+	c.copyDeploy(t)
 	ours := regexp.MustCompile(`(?m)^namespace: housing$`)
 	err := filepath.WalkDir(filepath.Join(c.tree, "kubernetes"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Name() != "kustomization.yaml" && path != filepath.Join(c.tree, "kubernetes/base/namespace/namespace.yaml") && !strings.Contains(path, "multi-region") || entry.IsDir() {
@@ -140,10 +138,18 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// copyDeploy copies deploy/ into the tree, with secrets of a site.
+func (c *cluster) copyDeploy(t *testing.T) {
+	t.Helper()
+	if err := os.CopyFS(c.tree, os.DirFS("../../deploy")); err != nil {
+		t.Fatal(err)
+	}
 	c.write(t, "kubernetes/components/site/secrets/jwt_secret", c.secret)
 	c.write(t, "kubernetes/components/site/secrets/database_url", "postgres://housing@database.invalid/housing")
 	c.write(t, "kubernetes/components/site/secrets/redis_url", "redis://redis.invalid:6379/0")
-	return c
 }
 
 // write writes a file of the tree.

@@ -35,11 +35,11 @@ func (c *cluster) testManifests(t *testing.T) {
 		}
 		t.Logf("definitions of %s", d.module)
 	}
-	overlays := map[string]string{}
-	for _, o := range []string{"development", "production", "blue-green", "canary-istio", "canary-gateway-api", "multi-region/us-west-2", "multi-region/us-east-1"} {
-		overlays[o] = filepath.Join(c.tree, "kubernetes/overlays", o)
+	folders := map[string]string{}
+	for _, o := range overlays {
+		folders[o] = filepath.Join(c.tree, "kubernetes/overlays", o)
 	}
-	overlays["valuation"] = filepath.Join(c.tree, "kubernetes/jobs/valuation")
+	folders["valuation"] = filepath.Join(c.tree, "kubernetes/jobs/valuation")
 	for name, components := range map[string]string{
 		"with monitoring": "../components/monitoring", "with prometheus-adapter": "../components/autoscaling-prometheus-adapter",
 		"with a volume": "../components/models-volume",
@@ -47,12 +47,12 @@ func (c *cluster) testManifests(t *testing.T) {
 		dir := "kubernetes/check-" + strings.ReplaceAll(name, " ", "-")
 		c.write(t, dir+"/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+c.namespace+
 			"\nresources: [../overlays/production]\ncomponents: ["+components+"]\n")
-		overlays[name] = filepath.Join(c.tree, dir)
+		folders[name] = filepath.Join(c.tree, dir)
 	}
 	c.write(t, "kubernetes/check-keda/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+c.namespace+
 		"\nresources: [../base/namespace, ../base, ../base/server]\ncomponents: [../components/autoscaling-keda, ../components/site]\n")
-	overlays["with KEDA"] = filepath.Join(c.tree, "kubernetes/check-keda")
-	for name, dir := range overlays {
+	folders["with KEDA"] = filepath.Join(c.tree, "kubernetes/check-keda")
+	for name, dir := range folders {
 		t.Run(name, func(t *testing.T) {
 			list := c.kubectl(t, "kustomize", dir)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -73,7 +73,7 @@ func (c *cluster) testManifests(t *testing.T) {
 		})
 	}
 	t.Run("a wrong field is refused", func(t *testing.T) {
-		wrong := strings.Replace(c.kubectl(t, "kustomize", overlays["canary-istio"]), "  - destination:\n", "  - destinatoin:\n", 1)
+		wrong := strings.Replace(c.kubectl(t, "kustomize", folders["canary-istio"]), "  - destination:\n", "  - destinatoin:\n", 1)
 		wrong = strings.Replace(wrong, "failureThreshold: 150", "failureTreshold: 150", 1)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
