@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"housing/internal/buildinfo"
 )
@@ -319,6 +322,41 @@ func TestComposeSmall(t *testing.T) {
 func TestComposeNamesThisVersion(t *testing.T) {
 	if got := setting(t, "VERSION"); got != buildinfo.Version {
 		t.Errorf("deploy/compose/.env has VERSION=%s, the program is %s", got, buildinfo.Version)
+	}
+}
+
+// TestGrafanaIsToldWhereTheDataIs holds that Grafana gets each variable that its
+// provisioning asks for, and the address at which Prometheus is inside.
+func TestGrafanaIsToldWhereTheDataIs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(composeDir, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]struct{ Environment map[string]string }
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	environment := file.Services["grafana"].Environment
+	provisioning, err := filepath.Glob("../../deploy/grafana/provisioning/*/*.yml")
+	if err != nil || len(provisioning) == 0 {
+		t.Fatalf("%d files, %v", len(provisioning), err)
+	}
+	for _, name := range provisioning {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(string(text), -1) {
+			if _, set := environment[m[1]]; !set {
+				t.Errorf("%s asks for %s, which Grafana is not given", name, m[1])
+			}
+		}
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(environment["PROMETHEUS_URL"], "http://"), ":")
+	if _, there := file.Services[host]; !there {
+		t.Errorf("Grafana asks %q, which is no service", environment["PROMETHEUS_URL"])
 	}
 }
 
