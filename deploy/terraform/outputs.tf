@@ -11,6 +11,7 @@ output "regions" {
       database_replica_host = module.first_database.host
       redis_host            = module.first_cache.host
       certificate           = module.failover.certificates.first
+      trusted_proxies       = join(",", module.failover.proxies)
     }
     (var.regions.second) = {
       cluster               = module.second_cluster.name
@@ -20,6 +21,7 @@ output "regions" {
       database_replica_host = module.second_database.host
       redis_host            = module.second_cache.host
       certificate           = module.failover.certificates.second
+      trusted_proxies       = join(",", module.failover.proxies)
     }
   }
 }

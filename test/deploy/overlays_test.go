@@ -20,8 +20,13 @@ var overlays = []string{"development", "production", "blue-green", "canary-istio
 // object is what the tests read of an object of Kubernetes.
 type object struct {
 	Kind     string
-	Metadata struct{ Name, Namespace string }
-	Spec     struct {
+	Metadata struct {
+		Name, Namespace string
+		Annotations     map[string]string
+	}
+	Data map[string]string // of a ConfigMap
+	Spec struct {
+		Type     string // of a Service
 		Selector struct {
 			MatchLabels map[string]string `yaml:"matchLabels"`
 		}
@@ -104,6 +109,25 @@ func TestPrometheusFindsThePods(t *testing.T) {
 				}
 				if ports != 1 {
 					t.Errorf("the pods of %s have %d ports %s, want one", d.Metadata.Name, ports, m.Spec.Endpoints[0].Port)
+				}
+			}
+		})
+	}
+}
+
+// TestNoOverlayBelievesWhatCallersWrite holds that X-Forwarded-For is believed
+// of nobody before a site says of whom, and that a load balancer, which speaks
+// TCP, keeps the addresses by which callers are limited.
+func TestNoOverlayBelievesWhatCallersWrite(t *testing.T) {
+	for _, overlay := range overlays {
+		t.Run(overlay, func(t *testing.T) {
+			for _, o := range render(t, overlay, "monitoring") {
+				if proxies, set := o.Data["TRUSTED_PROXIES"]; set {
+					t.Errorf("%s %s has TRUSTED_PROXIES=%s", o.Kind, o.Metadata.Name, proxies)
+				}
+				const attributes = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"
+				if o.Spec.Type == "LoadBalancer" && o.Metadata.Annotations[attributes] != "preserve_client_ip.enabled=true" {
+					t.Errorf("the pods see the address of the load balancer %s for that of the caller", o.Metadata.Name)
 				}
 			}
 		})

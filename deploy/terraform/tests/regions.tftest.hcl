@@ -18,6 +18,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+  mock_data "aws_ec2_managed_prefix_list" {
+    defaults = { entries = [{ cidr = "203.0.113.128/25", description = "" }, { cidr = "198.51.100.0/24", description = "" }] }
+  }
   mock_resource "aws_elasticache_replication_group" {
     defaults = { member_clusters = ["housing-001", "housing-002", "housing-003"] }
   }
@@ -136,6 +139,10 @@ run "before_the_clusters_were_deployed_to" {
   assert {
     condition     = output.regions["us-east-1"].database_host == "housing.example.com" && output.regions["us-east-1"].database_replica_host == "replica.example.com"
     error_message = "The second region writes to the first's database and reads from its own replica."
+  }
+  assert {
+    condition     = output.regions["us-east-1"].trusted_proxies == "198.51.100.0/24,203.0.113.128/25"
+    error_message = "The API believes CloudFront who asks."
   }
 }
 

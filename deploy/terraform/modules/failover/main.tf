@@ -115,6 +115,12 @@ resource "aws_route53_record" "origin" {
 
 # CloudFront.
 
+# From these it asks the load balancers.
+data "aws_ec2_managed_prefix_list" "cloudfront" {
+  provider = aws.first
+  name     = "com.amazonaws.global.cloudfront.origin-facing"
+}
+
 data "aws_cloudfront_cache_policy" "none" {
   provider = aws.global
   name     = "Managed-CachingDisabled"
