@@ -30,6 +30,7 @@ Environment variables:
   WATCH_SECONDS      how long the new version is watched with traffic (300)
   MAX_ERROR_PERCENT  requests for prices that may be answered 5xx (1)
   MAX_P95_MS         95th percentile of the time of requests for prices (500)
+  MAX_VALUATIONS_MS  the same of POST /v1/valuations, which takes longer (5000)
   MAX_MEDIAN_CHANGE  how far golden prices may be from the present ones, as the
                      median of the ratios in percent (15)
 
@@ -52,7 +53,7 @@ if [[ $ENVIRONMENT == production ]]; then NAMESPACE=${NAMESPACE:-housing}; else 
 HERE=$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")
 GOLDEN=${GOLDEN:-$HERE/../kubernetes/golden.json}
 READY_SECONDS=${READY_SECONDS:-600} MAX_RESTARTS=${MAX_RESTARTS:-4} WATCH_SECONDS=${WATCH_SECONDS:-300}
-MAX_ERROR_PERCENT=${MAX_ERROR_PERCENT:-1} MAX_P95_MS=${MAX_P95_MS:-500} MAX_MEDIAN_CHANGE=${MAX_MEDIAN_CHANGE:-15}
+MAX_ERROR_PERCENT=${MAX_ERROR_PERCENT:-1} MAX_P95_MS=${MAX_P95_MS:-500} MAX_VALUATIONS_MS=${MAX_VALUATIONS_MS:-5000} MAX_MEDIAN_CHANGE=${MAX_MEDIAN_CHANGE:-15}
 LOCK=housing-api-deploy LOCK_SECONDS=60 ME=$(hostname)-$$-$RANDOM
 TMP=$(mktemp -d)
 HEARTBEAT='' # pid of what renews the lock
@@ -255,40 +256,43 @@ golden() { # POD
 }
 
 # Sums what pods have answered: requests for prices, those answered 5xx, and
-# the buckets of their times.
+# the buckets of their times, of valuations apart.
 counts() { # COLOR FILE
-  local pod
+  local pod asked='method="POST",route="(/|/v1/(predict|predict-minimal|valuations))"'
   : >"$2.part"
   while read -r pod; do
     ask "$pod" 9090 /metrics >"$TMP/metrics" || return 1
-    grep -E '^http_request(s_total|_duration_seconds_bucket)\{.*route="/v1/predict(-minimal)?"' "$TMP/metrics" >>"$2.part" || true
+    grep -E "^http_request(s_total|_duration_seconds_bucket)\\{$asked" "$TMP/metrics" >>"$2.part" || true
   done < <(pods "$1")
-  awk '{ value = $NF }
+  awk '{ value = $NF; of = ($0 ~ /route="\/v1\/valuations"/ ? "valuations" : "prices") }
     /^http_requests_total/ { all += value; if ($0 ~ /status="5/) bad += value }
-    /_bucket/ { match($0, /le="[^"]*"/); le = substr($0, RSTART + 4, RLENGTH - 5); bucket[le] += value }
-    END { printf "all %d\nbad %d\n", all, bad; for (le in bucket) printf "le %s %d\n", le, bucket[le] }' "$2.part" >"$2"
+    /_bucket/ { match($0, /le="[^"]*"/); bucket[of " " substr($0, RSTART + 4, RLENGTH - 5)] += value }
+    END { printf "all %d\nbad %d\n", all, bad; for (b in bucket) printf "le %s %d\n", b, bucket[b] }' "$2.part" >"$2"
 }
 
-# Says what happened between two counts: requests, percent bad, p95 in ms.
+# Says what happened between two counts: requests and percent bad; then how many
+# were for prices alone and their p95 in ms, and the same of valuations.
 between() { # BEFORE AFTER
   awk '
-    FNR == NR { if ($1 == "le") before[$2] = $3; else first[$1] = $2; next }
-    $1 == "le" { n++; le[n] = $2; count[n] = $3 - before[$2]; next }
+    FNR == NR { if ($1 == "le") before[$2 " " $3] = $4; else first[$1] = $2; next }
+    $1 == "le" { n++; of[n] = $2; le[n] = $3; count[n] = $4 - before[$2 " " $3]; next }
     { last[$1] = $2 }
-    END {
-      all = last["all"] - first["all"]; bad = last["bad"] - first["bad"]; p95 = 0
-      for (i = 1; i <= n; i++) if (le[i] == "+Inf") total = count[i]
+    function times(what, i, total, best) {
+      for (i = 1; i <= n; i++) if (of[i] == what && le[i] == "+Inf") total = count[i]
       best = -1
-      for (i = 1; i <= n; i++) if (le[i] != "+Inf" && total > 0 && count[i] >= 0.95 * total && (best < 0 || le[i] + 0 < best)) best = le[i] + 0
-      if (total > 0) p95 = (best < 0 ? 99999 : best * 1000)
-      printf "%d %.3f %.0f\n", all, (all > 0 ? 100 * bad / all : 0), p95
+      for (i = 1; i <= n; i++) if (of[i] == what && le[i] != "+Inf" && count[i] >= 0.95 * total && (best < 0 || le[i] + 0 < best)) best = le[i] + 0
+      return sprintf("%d %.0f", total, (total == 0 ? 0 : best < 0 ? 99999 : best * 1000))
+    }
+    END {
+      all = last["all"] - first["all"]; bad = last["bad"] - first["bad"]
+      printf "%d %.3f %s %s\n", all, (all > 0 ? 100 * bad / all : 0), times("prices"), times("valuations")
     }' "$1" "$2"
 }
 
 # Watches a color that has the traffic. A sample that cannot be taken counts as
 # a failure when it happens three times in a row.
 watch() { # COLOR
-  local color=$1 end=$((SECONDS + WATCH_SECONDS)) missed=0 all=0 bad=0 p95=0 restarts first_restarts ready want
+  local color=$1 end=$((SECONDS + WATCH_SECONDS)) missed=0 all=0 bad=0 prices=0 p95=0 valuations=0 slow=0 restarts first_restarts ready want
   first_restarts=$(again restarts_of "$color") || { say "$color: its pods cannot be seen"; return 1; }
   again counts "$color" "$TMP/first" || { say "$color: its metrics cannot be read"; return 1; }
   say "$color has the traffic; watching it for $WATCH_SECONDS s"
@@ -296,18 +300,19 @@ watch() { # COLOR
     sleep 3
     if ! { counts "$color" "$TMP/now" 2>/dev/null && restarts=$(restarts_of "$color") &&
       ready=$(deployment "$color" .status.readyReplicas) && want=$(replicas "$color") &&
-      between "$TMP/first" "$TMP/now" >"$TMP/between" && read -r all bad p95 <"$TMP/between"; }; then
+      between "$TMP/first" "$TMP/now" >"$TMP/between" && read -r all bad prices p95 valuations slow <"$TMP/between"; }; then
       missed=$((missed + 1))
       ((missed < 3)) || { say "$color: its pods and metrics cannot be seen"; return 1; }
       continue
     fi
     missed=0
     if awk -v b="$bad" -v m="$MAX_ERROR_PERCENT" 'BEGIN { exit !(b > m) }'; then say "$color: $bad % of $all requests failed, more than $MAX_ERROR_PERCENT %"; return 1; fi
-    if ((all >= 20 && p95 > MAX_P95_MS)); then say "$color: one request in twenty takes more than $MAX_P95_MS ms (up to $p95 ms)"; return 1; fi
+    if ((prices >= 20 && p95 > MAX_P95_MS)); then say "$color: one request in twenty takes more than $MAX_P95_MS ms (up to $p95 ms)"; return 1; fi
+    if ((valuations >= 20 && slow > MAX_VALUATIONS_MS)); then say "$color: one request for valuations in twenty takes more than $MAX_VALUATIONS_MS ms (up to $slow ms)"; return 1; fi
     [[ $restarts -le $first_restarts ]] || { say "$color: a pod was restarted"; return 1; }
     ((${ready:-0} * 2 > want)) || { say "$color: only ${ready:-0} of $want pods are ready"; return 1; }
   done
-  say "$color: $all requests, $bad % failed, 95 % within $p95 ms"
+  say "$color: $all requests, $bad % failed, 95 % within $p95 ms, of $valuations valuations within $slow ms"
 }
 
 restarts_of() { kc get pods -l "app.kubernetes.io/name=housing-api,color=$1" -o 'jsonpath={.items[*].status.containerStatuses[?(@.name=="api")].restartCount}' | tr ' ' '\n' | awk '{ n += $1 } END { print n + 0 }'; }

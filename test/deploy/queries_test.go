@@ -88,6 +88,46 @@ func TestAutoscalersGetFigures(t *testing.T) {
 	mustBeWhole(t, stop(), 20)
 }
 
+// TestAllCountTheSameRequests holds that the rules, the dashboards and what the
+// autoscalers ask take the same for requests for prices. Times are those of
+// prices alone, as one call for valuations may ask for a thousand.
+func TestAllCountTheSameRequests(t *testing.T) {
+	const (
+		all    = `method="POST",route=~"/|/v1/(predict|predict-minimal|valuations)"`
+		prices = `method="POST",route=~"/|/v1/(predict|predict-minimal)"`
+	)
+	series := regexp.MustCompile(`http_request(?:s_total|_duration_seconds_bucket)\{[^}]*route=~[^}]*\}`)
+	for _, pattern := range []string{
+		"prometheus/rules/housing.yml", "grafana/dashboards/*.json",
+		"kubernetes/components/autoscaling-keda/*.yaml", "kubernetes/components/autoscaling-prometheus-adapter/*.yaml",
+	} {
+		files, err := filepath.Glob(filepath.Join("../../deploy", pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		found := 0
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range series.FindAllString(strings.ReplaceAll(string(text), `\"`, `"`), -1) {
+				found++
+				want := all
+				if strings.HasPrefix(s, "http_request_duration") {
+					want = prices
+				}
+				if !strings.Contains(s, want) {
+					t.Errorf("%s asks for %s, want %s", file, s, want)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s asks for no requests for prices", pattern)
+		}
+	}
+}
+
 // queriesOf returns the queries of a component.
 func queriesOf(t *testing.T, file, pattern string, want int) []string {
 	t.Helper()
