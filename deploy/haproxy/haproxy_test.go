@@ -223,6 +223,9 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 		if len(forwarded) == 0 || forwarded[len(forwarded)-1] != "127.0.0.1" || h.Get("X-Forwarded-Proto") != "https" {
 			t.Errorf("forwarded for %q by %q", forwarded, h.Get("X-Forwarded-Proto"))
 		}
+		if got := r.Asked()[i].Host; "https://"+got != p.Base {
+			t.Errorf("asked as %s, want %s", got, p.Base)
+		}
 	}
 }
 

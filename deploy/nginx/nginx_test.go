@@ -83,6 +83,9 @@ func TestRequestIDsAndAddresses(t *testing.T) {
 		if h.Get("X-Forwarded-For") != c.wantForwarded || h.Get("X-Forwarded-Proto") != "http" {
 			t.Errorf("forwarded for %q by %q, want %q", h.Get("X-Forwarded-For"), h.Get("X-Forwarded-Proto"), c.wantForwarded)
 		}
+		if got := r.Asked()[i].Host; got != s.Address {
+			t.Errorf("asked as %s, want %s", got, s.Address)
+		}
 	}
 }
 
@@ -174,8 +177,8 @@ func TestTLSIsNewestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != 200 || answer.TLS.Version != tls.VersionTLS13 || answer.ProtoMajor != 2 || r.Asked()[0].Header.Get("X-Forwarded-Proto") != "https" {
-		t.Errorf("%d by %s over %s", answer.StatusCode, answer.Proto, tls.VersionName(answer.TLS.Version))
+	if answer.StatusCode != 200 || answer.TLS.Version != tls.VersionTLS13 || answer.ProtoMajor != 2 || r.Asked()[0].Header.Get("X-Forwarded-Proto") != "https" || r.Asked()[0].Host != s.Address {
+		t.Errorf("%d by %s over %s, asked as %s", answer.StatusCode, answer.Proto, tls.VersionName(answer.TLS.Version), r.Asked()[0].Host)
 	}
 	if answer, err := client(tls.VersionTLS12).Get("https://" + s.Address + "/health"); err == nil {
 		answer.Body.Close()
