@@ -156,3 +156,49 @@ func TestAHouseIsValuedWithoutJavaScript(t *testing.T) {
 	}
 	picture(t, ctx, "house-fault")
 }
+
+// besideFields is what stands beside the fields that are wrong: the name of
+// each, and its fault.
+const besideFields = `[...document.querySelectorAll("#house .field.wrong")].map((field) => {
+	const input = field.querySelector("[aria-invalid=true]");
+	return input.id + " " + document.getElementById(input.getAttribute("aria-describedby")).querySelector(".fault").textContent;
+}).join(" ")`
+
+// TestWhatIsWrongStandsBesideTheField, with JavaScript as without, and goes
+// when it is mended.
+func TestWhatIsWrongStandsBesideTheField(t *testing.T) {
+	s := start(t)
+	const want = "sqft_living must be at least 100. zipcode must be a string of five digits or a whole number."
+	for _, v := range []view{views[0], views[1], {name: "no-script", width: 1280, noScript: true}} {
+		t.Run(v.name, func(t *testing.T) {
+			ctx := open(t, v)
+			run(t, ctx, chromedp.Navigate(s.base+"/?example=1"))
+			if !v.noScript {
+				until(t, ctx, "the price of the example, by the script", `document.querySelector("[data-price]")`)
+			}
+			run(t, ctx, chromedp.SetValue("#sqft_living", "12", chromedp.ByID), chromedp.SetValue("#zipcode", "9", chromedp.ByID),
+				chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible("#faults-list", chromedp.ByID))
+			wantBeside(t, ctx, want)
+			picture(t, ctx, "house-faults-"+v.name)
+			run(t, ctx, chromedp.SetValue("#sqft_living", "2220", chromedp.ByID), chromedp.SetValue("#zipcode", "98115", chromedp.ByID),
+				chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible(".price", chromedp.ByQuery))
+			wantBeside(t, ctx, "")
+			if v.noScript {
+				return
+			}
+			run(t, ctx, chromedp.SetValue("#sqft_living", "12", chromedp.ByID), chromedp.SetValue("#zipcode", "9", chromedp.ByID),
+				chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible("#faults-list", chromedp.ByID))
+			run(t, ctx, chromedp.Click("#house button[type=reset]", chromedp.ByQuery), chromedp.WaitNotPresent("#faults-list", chromedp.ByID))
+			wantBeside(t, ctx, "")
+		})
+	}
+}
+
+func wantBeside(t testing.TB, ctx context.Context, want string) {
+	t.Helper()
+	var got string
+	run(t, ctx, chromedp.Evaluate(besideFields, &got))
+	if got != want {
+		t.Errorf("beside the fields stands %q, want %q", got, want)
+	}
+}

@@ -1,4 +1,4 @@
-import { dollars, page } from "./common.js";
+import { dollars, element, page } from "./common.js";
 
 const form = document.getElementById("house");
 const answer = document.getElementById("answer");
@@ -37,12 +37,19 @@ async function ask(given) {
 // element of the page.
 const replace = (target, parts) => target.replaceChildren(...(parts.getElementById(target.id)?.childNodes ?? []));
 
+// mark puts what is wrong beside the fields that parts name, and takes away
+// what stood beside the others.
 function mark(parts) {
   for (const field of form.querySelectorAll(".field")) {
     const input = field.querySelector("input, select");
-    const wrong = parts.querySelector(`a[href="#${CSS.escape(input.id)}"]`) !== null;
-    field.classList.toggle("wrong", wrong);
-    input.toggleAttribute("aria-invalid", wrong);
+    const help = field.querySelector(".help");
+    const named = parts.querySelector(`a[href="#${CSS.escape(input.id)}"]`);
+    field.classList.toggle("wrong", named !== null);
+    help?.querySelector(".fault")?.remove();
+    if (named) {
+      input.setAttribute("aria-invalid", "true");
+      help.prepend(element("span", { class: "fault" }, named.nextSibling.data.trim() + "."), " ");
+    } else input.removeAttribute("aria-invalid");
   }
 }
 
@@ -52,9 +59,9 @@ async function value(focus) {
   try {
     const given = values();
     const { ok, parts } = await ask(given);
+    mark(parts);
     replace(answer, parts);
     replace(faults, parts);
-    mark(parts);
     if (ok) localStorage.setItem(remembered, JSON.stringify(given));
     afterAnswer();
     if (!focus) return;
@@ -79,6 +86,8 @@ form.addEventListener("reset", (event) => {
   event.preventDefault();
   localStorage.removeItem(remembered);
   fillIn({});
+  faults.replaceChildren();
+  mark(faults);
   form.elements[0].focus();
 });
 for (const link of form.querySelectorAll("[data-example]")) {
