@@ -248,7 +248,9 @@ func TestAFileThatIsNone(t *testing.T) {
 		"":                    "The file is empty.",
 		"a,b\n1,2\n":          "Missing: bedrooms, bathrooms",
 		"bedrooms,\"b\n1,2\n": "Missing: ",
-		"bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n": "There is no house",
+		"bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n":          "There is no house",
+		"bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode, zipcode\n": "Column zipcode stands twice in the first line.",
+		"bedrooms;bathrooms;sqft_living;sqft_lot;floors;sqft_above;sqft_basement;zipcode\n":          "Columns must be parted by commas, not by semicolons.",
 	} {
 		path := filepath.Join(t.TempDir(), "no.csv")
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -258,6 +260,31 @@ func TestAFileThatIsNone(t *testing.T) {
 		until(t, ctx, "a notice", `document.querySelector("#file-result .notice")`)
 		if said := text(t, ctx, "#file-result"); !strings.Contains(said, want) {
 			t.Errorf("%q says %q, want %q", content, said, want)
+		}
+	}
+}
+
+// TestALineWithAnotherNumberOfCells is not valued, as its cells may stand under
+// other names; and the columns that are not used are named.
+func TestALineWithAnotherNumberOfCells(t *testing.T) {
+	s := start(t)
+	ctx := open(t, views[0])
+	choose(t, ctx, s, writeFile(t, "houses.csv", "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode,,grad\n"+
+		"3,2.5,2220,6380,1.5,1660,560,98115,,8\n"+
+		"3,2.5,2220,6380,1.5,1660,560,98115,\n"+
+		"3,2.5,2220,6380,1.5,1660,560,98115,,8,\n"))
+	until(t, ctx, "the end", `document.getElementById("file-state").textContent.startsWith("Done")`)
+	picture(t, ctx, "file-cells")
+	if said, want := text(t, ctx, "#file-state"), "Done: 1 of 3 houses are valued, 2 lines have faults."; said != want {
+		t.Errorf("%q, want %q", said, want)
+	}
+	if said, want := text(t, ctx, "#file-unused"), "Not used, but kept in the file: column 9, grad."; said != want {
+		t.Errorf("%q, want %q", said, want)
+	}
+	faults := text(t, ctx, "#file-result")
+	for _, want := range []string{"3\thas 9 cells where the first line has 10", "4\thas 11 cells where the first line has 10"} {
+		if !strings.Contains(faults, want) {
+			t.Errorf("no fault %q in %q", want, faults)
 		}
 	}
 }

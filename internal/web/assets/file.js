@@ -4,7 +4,9 @@ import { Parquet } from "./parquet.js";
 
 const fields = ["bedrooms", "bathrooms", "sqft_living", "sqft_lot", "floors", "sqft_above", "sqft_basement", "zipcode", "waterfront", "view",
   "condition", "grade", "yr_built", "yr_renovated", "lat", "long", "sqft_living15", "sqft_lot15", "valuation_date"];
-const shownFaults = 500; // lines that are listed; all are in the file of faults
+const partings = { ";": "semicolons", "\t": "tabs", "|": "bars" }; // of columns, where they should be commas
+const shownFaults = 500; // lines that are listed
+const shownUnused = 20; // columns
 
 const form = document.getElementById("file-form");
 const input = document.getElementById("file");
@@ -70,10 +72,17 @@ async function run(source, signal) {
   if (first.done) throw new Error("The file is empty.");
   const names = cells(first.value.text).map((name) => name.trim());
   const columns = names.map((name) => (fields.includes(name) ? name : null));
+  const twice = names.find((name, i) => name && names.indexOf(name) < i);
+  if (twice) throw new Error(`Column ${twice} stands twice in the first line.`);
   const missing = fields.slice(0, 8).filter((name) => !names.includes(name));
-  if (missing.length) throw new Error("The first line must name the columns. Missing: " + missing.join(", ") + ".");
+  if (missing.length) {
+    const parting = names.length === 1 && partings[/[;\t|]/.exec(names[0])?.[0]];
+    throw new Error("The first line must name the columns. Missing: " + missing.join(", ") + "."
+      + (parting ? ` Columns must be parted by commas, not by ${parting}.` : ""));
+  }
 
-  const outcome = { prices: [], faults: [], lines: 0, name: source.name, header: first.value, source };
+  const unused = names.map((name, i) => name || "column " + (i + 1)).filter((_, i) => !columns[i]);
+  const outcome = { prices: [], faults: [], lines: 0, unused, name: source.name, header: first.value, source };
   let rows = [];
   const flush = async () => {
     if (rows.length) await value(rows, outcome, signal);
@@ -83,12 +92,17 @@ async function run(source, signal) {
   };
   for await (const line of reading) {
     const texts = cells(line.text);
+    if (texts.length !== names.length) {
+      outcome.lines++;
+      outcome.faults.push({ line: line.number, why: `has ${texts.length} cells where the first line has ${names.length}` });
+      continue;
+    }
     const record = {};
     columns.forEach((name, i) => {
-      const text = texts[i]?.trim();
+      const text = texts[i].trim();
       if (name && text) record[name] = name === "zipcode" || name === "valuation_date" || Number.isNaN(Number(text)) ? text : Number(text);
     });
-    rows.push({ line: line.number, record, cells: texts.length });
+    rows.push({ line: line.number, record });
     if (rows.length === most) await flush();
   }
   await flush();
@@ -143,6 +157,10 @@ function show(outcome) {
   outcome.faults.sort((a, b) => a.line - b.line);
   state.textContent = `Done: ${number(prices.length)} of ${number(outcome.lines)} houses are valued, ${number(outcome.faults.length)} lines have faults.`;
   const parts = [];
+  if (outcome.unused.length) {
+    parts.push(element("p", { class: "soft", id: "file-unused" }, "Not used, but kept in the file: " + outcome.unused.slice(0, shownUnused).join(", ")
+      + (outcome.unused.length > shownUnused ? " and others." : ".")));
+  }
   if (prices.length) {
     const sorted = Float64Array.from(prices).sort();
     const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
