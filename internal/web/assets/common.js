@@ -16,9 +16,9 @@ function authorized(options = {}) {
 // Fault is an answer of the API that is an error, RFC 9457.
 export class Fault extends Error {
   constructor(status, problem, retryAfter) {
-    super(problem.detail || "The service answered with " + status + ".");
+    super(problem?.detail || "The service answered with " + status + ".");
     this.status = status;
-    this.errors = problem.errors ?? [];
+    this.errors = problem?.errors ?? [];
     this.retryAfter = retryAfter;
   }
 }
@@ -27,25 +27,38 @@ export class Fault extends Error {
 export async function call(path, options) {
   const answer = await fetch(path, authorized(options));
   if (answer.ok) return answer;
-  let problem = {};
-  try {
-    problem = await answer.json();
-  } catch {
-    // It was no problem+json, as from a proxy.
-  }
-  if (answer.status === 401 || answer.status === 403) askForToken(problem.detail);
-  throw new Fault(answer.status, problem, Number(answer.headers.get("Retry-After")) || 1);
+  const fault = read(answer, await answer.text());
+  if (answer.status === 401 || answer.status === 403) askForToken(fault.message);
+  throw fault;
 }
 
-// page fetches a part of a page that the service renders; errors of the form
-// are pages too.
-export const page = (path, options) => fetch(path, authorized(options));
+// read returns the Fault that an answer with a text is.
+function read(answer, text) {
+  let problem = {};
+  try {
+    problem = JSON.parse(text);
+  } catch {
+    // It is no problem+json, as from a proxy.
+  }
+  return new Fault(answer.status, problem, Number(answer.headers.get("Retry-After")) || 1);
+}
+
+// page fetches a page that the service renders, or the parts of one. What is
+// wrong with a form stands in such a page too; any other answer, as a proxy's
+// page of an error, is thrown as a Fault.
+export async function page(path, options) {
+  const answer = await fetch(path, authorized(options));
+  const text = await answer.text();
+  const parts = new DOMParser().parseFromString(text, "text/html");
+  if (!answer.headers.get("Content-Type")?.startsWith("text/html") || !parts.getElementById("answer")) throw read(answer, text);
+  return { ok: answer.ok, parts };
+}
 
 function askForToken(detail) {
   const panel = document.getElementById("signin");
   if (!panel) return;
   panel.open = true;
-  document.getElementById("signin-state").textContent = detail ?? "";
+  document.getElementById("signin-state").textContent = detail;
 }
 
 // whenSignedIn runs work now, and again whenever somebody signs in.

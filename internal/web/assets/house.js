@@ -1,4 +1,4 @@
-import { dollars, element, page } from "./common.js";
+import { dollars, element, Fault, notice, page } from "./common.js";
 
 const form = document.getElementById("house");
 const answer = document.getElementById("answer");
@@ -23,15 +23,11 @@ function fillIn(given) {
 }
 
 // ask sends a form to be valued, and returns the parts of the page.
-async function ask(given) {
-  const response = await page("/?part=answer", {
-    method: "POST",
-    headers: { "Content-Type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams(given),
-  });
-  const parts = new DOMParser().parseFromString(await response.text(), "text/html");
-  return { ok: response.ok, parts };
-}
+const ask = (given) => page("/?part=answer", {
+  method: "POST",
+  headers: { "Content-Type": "application/x-www-form-urlencoded" },
+  body: new URLSearchParams(given),
+});
 
 // replace puts the children of a part of the answer in place of those of an
 // element of the page.
@@ -53,6 +49,16 @@ function mark(parts) {
   }
 }
 
+// reason says why there is no answer.
+const reason = (error) => (error instanceof Fault ? error.message : "The service cannot be reached.");
+
+// failed says so in place of an answer.
+function failed(error) {
+  faults.replaceChildren();
+  mark(faults);
+  answer.replaceChildren(notice("There is no price", reason(error)));
+}
+
 async function value(focus) {
   const button = form.querySelector("button[type=submit]");
   button.disabled = true;
@@ -64,14 +70,15 @@ async function value(focus) {
     replace(faults, parts);
     if (ok) localStorage.setItem(remembered, JSON.stringify(given));
     afterAnswer();
-    if (!focus) return;
-    if (ok && answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView();
-    else document.getElementById("faults-list")?.focus();
-  } catch {
-    answer.textContent = "The service cannot be reached.";
+  } catch (error) {
+    failed(error);
   } finally {
     button.disabled = false;
   }
+  if (!focus) return;
+  const list = document.getElementById("faults-list");
+  if (list) list.focus();
+  else if (answer.getBoundingClientRect().top > innerHeight / 2) answer.scrollIntoView();
 }
 
 form.addEventListener("submit", (event) => {
@@ -93,9 +100,14 @@ form.addEventListener("reset", (event) => {
 for (const link of form.querySelectorAll("[data-example]")) {
   link.addEventListener("click", async (event) => {
     event.preventDefault();
-    const response = await page(link.getAttribute("href"));
-    const other = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("house");
-    fillIn(Object.fromEntries([...other.elements].filter((input) => input.name).map((input) => [input.name, input.value])));
+    try {
+      const { parts } = await page(link.getAttribute("href"));
+      const { elements } = parts.getElementById("house");
+      fillIn(Object.fromEntries([...elements].filter((input) => input.name).map((input) => [input.name, input.value])));
+    } catch (error) {
+      failed(error);
+      return;
+    }
     value(false);
   });
 }
@@ -107,6 +119,7 @@ function afterAnswer() {
   valued = values();
   for (const slider of answer.querySelectorAll("input[type=range]")) slider.addEventListener("input", () => moved(slider));
   for (const button of answer.querySelectorAll(".copy")) {
+    button.hidden = !navigator.clipboard; // as over HTTP from another machine
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(button.nextElementSibling.textContent);
       button.textContent = "Copied";
@@ -143,8 +156,8 @@ async function reprice() {
     const change = Math.round(price - before);
     out.replaceChildren(document.createElement("b"), ` – ${change < 0 ? dollars(-change) + " less" : dollars(change) + " more"} than as it is.`);
     out.firstChild.textContent = dollars(price);
-  } catch {
-    out.textContent = "The service cannot be reached.";
+  } catch (error) {
+    out.textContent = reason(error);
   }
 }
 
