@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -228,6 +229,19 @@ func TestAFileIsCancelled(t *testing.T) {
 	choose(t, ctx, s, path)
 	until(t, ctx, "some progress", `document.getElementById("file-bar").value > 0.05`)
 	picture(t, ctx, "file-running")
+
+	// No other file is taken meanwhile, chosen or dropped, and the run goes on.
+	run(t, ctx, chromedp.Evaluate(`(() => {
+		const files = new DataTransfer();
+		files.items.add(new File(["a,b"], "other.csv"));
+		document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+	})()`, nil))
+	var is []bool
+	run(t, ctx, chromedp.Evaluate(`[document.getElementById("file").disabled, document.getElementById("file-start").disabled, document.getElementById("file-progress").checkVisibility(),
+		document.getElementById("file").files[0].name === "houses.csv", document.getElementById("file-cancel").checkVisibility()]`, &is))
+	if slices.Contains(is, false) {
+		t.Errorf("while a file is valued: %v", is)
+	}
 	run(t, ctx, chromedp.Focus("#file-cancel", chromedp.ByID), chromedp.KeyEvent(kb.Enter))
 	until(t, ctx, "the end", `document.getElementById("file-state").textContent.startsWith("Cancelled")`)
 	var left int

@@ -20,7 +20,13 @@ const result = document.getElementById("file-result");
 const most = Number(form.dataset.maxRecords);
 
 let file;
-let stop; // ends the run that is under way
+
+// busy says whether a run is under way: no other file is taken then.
+function busy(is) {
+  input.disabled = is;
+  start.disabled = is;
+  cancel.hidden = !is;
+}
 
 function choose(chosen) {
   file = chosen;
@@ -29,22 +35,22 @@ function choose(chosen) {
   progress.hidden = true;
 }
 input.addEventListener("change", () => choose(input.files[0]));
-choose(input.files[0]); // one that the browser has kept over a reload
+busy(false); // whatever the browser has kept over a reload
+choose(input.files[0]); // which it may have kept too
 for (const name of ["dragover", "dragleave", "drop"]) {
   drop.addEventListener(name, (event) => {
     event.preventDefault();
-    drop.classList.toggle("over", name === "dragover");
-    if (name !== "drop" || !event.dataTransfer.files.length) return;
+    drop.classList.toggle("over", name === "dragover" && !input.disabled);
+    if (name !== "drop" || input.disabled || !event.dataTransfer.files.length) return;
     input.files = event.dataTransfer.files;
     choose(input.files[0]);
   });
 }
-cancel.addEventListener("click", () => stop?.abort());
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  stop = new AbortController();
-  start.disabled = true;
-  cancel.hidden = false;
+  const stop = new AbortController();
+  cancel.onclick = () => stop.abort();
+  busy(true);
   progress.hidden = false;
   result.replaceChildren();
   try {
@@ -58,9 +64,7 @@ form.addEventListener("submit", async (event) => {
       result.replaceChildren(notice("The file is not valued", error.message));
     }
   } finally {
-    start.disabled = false;
-    cancel.hidden = true;
-    stop = undefined;
+    busy(false);
   }
 });
 
