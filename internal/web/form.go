@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"math"
 	"net/url"
 	"regexp"
@@ -128,7 +129,21 @@ func newInput(field house.Field, value string, year int) Input {
 	if field == house.Waterfront {
 		i.Choices = []Choice{{"0", "no"}, {"1", "yes"}}
 	}
+	if i.Choices != nil && value != "" {
+		i.choose(value)
+	}
 	return i
+}
+
+// choose sets the value of a list, in which 8.0 is 8: pandas writes whole
+// numbers so. What is not in the list cannot be shown, and is a fault.
+func (i *Input) choose(value string) {
+	if v, err := strconv.ParseFloat(value, 64); err == nil {
+		i.Value = plain(v)
+	}
+	if !slices.ContainsFunc(i.Choices, func(c Choice) bool { return c.Value == i.Value }) {
+		i.Fault = fmt.Sprintf("must be one of its list, is %q", value)
+	}
 }
 
 // input returns the input of a name, nil if there is none.

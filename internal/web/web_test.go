@@ -60,6 +60,18 @@ func TestNumbersOfAFormAreThoseOfThePage(t *testing.T) {
 	}
 }
 
+func TestAListTakesWholeNumbersAsTheyAreWritten(t *testing.T) {
+	for value, want := range map[string][2]string{
+		"8": {"8", ""}, "8.0": {"8", ""}, " 8.00 ": {"8", ""}, "": {"", ""},
+		"8.5": {"8.5", `must be one of its list, is "8.5"`}, "14": {"14", `must be one of its list, is "14"`}, "good": {"good", `must be one of its list, is "good"`},
+	} {
+		form := NewForm(url.Values{"grade": {value}}, 2026)
+		if in := form.input("grade"); in.Value != want[0] || in.Fault != want[1] {
+			t.Errorf("%q becomes %q with the fault %q", value, in.Value, in.Fault)
+		}
+	}
+}
+
 func TestExamplesAreHouses(t *testing.T) {
 	for _, e := range examples {
 		if _, err := decoder().Records(nil, Body(e.Values)); err != nil {

@@ -138,6 +138,39 @@ func TestARowIsPasted(t *testing.T) {
 	}
 }
 
+// TestARowOfWholeNumbersWithAPoint is pasted as pandas writes it, and stands in
+// the lists of the form, as it does from an address.
+func TestARowOfWholeNumbersWithAPoint(t *testing.T) {
+	s := start(t)
+	const chosen = `["grade", "condition", "view", "waterfront"].map((id) => document.getElementById(id).value).join(" ")`
+	paste := func(ctx context.Context, grade string) {
+		t.Helper()
+		row := "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode,grade,condition,view,waterfront\n" +
+			"3.0,2.5,2220,6380,1.5,1660,560,98115," + grade + ",4.0,2.0,0.0"
+		run(t, ctx, chromedp.Navigate(s.base+"/"))
+		until(t, ctx, "the script", `document.getElementById("sqft_living").value || document.querySelector("[type=date]")`)
+		run(t, ctx, chromedp.Click("#paste-open", chromedp.ByID), chromedp.SetValue("#paste-text", row, chromedp.ByID), chromedp.Click("#paste-fill", chromedp.ByID))
+	}
+	ctx := open(t, views[1])
+	paste(ctx, "8.5")
+	until(t, ctx, "what is wrong with the row", `document.getElementById("paste-fault").textContent === 'grade must be one of its list, is "8.5".'`)
+	picture(t, ctx, "paste-fault")
+	paste(ctx, "8.0")
+	until(t, ctx, "the price", `document.querySelector("[data-price]")`)
+	var got string
+	run(t, ctx, chromedp.Evaluate(chosen, &got))
+	if got != "8 4 2 0" {
+		t.Errorf("a row that is pasted chooses %q", got)
+	}
+	wantPrice(t, text(t, ctx, ".price"), s.priced(strings.TrimSuffix(typedRecord, "}")+`,"grade":8,"condition":4,"view":2,"waterfront":0}`))
+
+	ctx = open(t, view{width: 1280, noScript: true})
+	run(t, ctx, chromedp.Navigate(s.base+"/?grade=8.0&condition=4.0&view=2.0&waterfront=0.0"), chromedp.Evaluate(chosen, &got))
+	if got != "8 4 2 0" {
+		t.Errorf("an address chooses %q", got)
+	}
+}
+
 // TestAHouseIsValuedWithoutJavaScript, and its faults are named.
 func TestAHouseIsValuedWithoutJavaScript(t *testing.T) {
 	s := start(t)

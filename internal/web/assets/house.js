@@ -173,6 +173,13 @@ document.getElementById("paste-fill").addEventListener("click", async () => {
     const names = new Set([...form.elements].map((input) => input.name));
     if (!Object.keys(row).some((name) => names.has(name))) throw new Error("No name in it is a field of a house.");
     if (row.valuation_date) row.valuation_date = row.valuation_date.replace(/^(\d{4})-?(\d\d)-?(\d\d).*$/, "$1-$2-$3");
+    for (const { name, options } of form.querySelectorAll("select")) {
+      const given = row[name]?.trim();
+      if (!given) continue;
+      const whole = String(Number(given)); // 8.0 is 8: pandas writes whole numbers so
+      if (![...options].some((option) => option.value === whole)) throw new Error(`${name} must be one of its list, is "${given}".`);
+      row[name] = whole;
+    }
     fillIn(row);
     fault.textContent = "";
     dialog.close();
