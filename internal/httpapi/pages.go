@@ -24,6 +24,9 @@ import (
 // token.
 const maxForm = 64 << 10
 
+// signInAbove is what a page says where the API speaks of a header.
+const signInAbove = "sign in above, as this needs a token"
+
 // pageRoutes are the pages for people. They are no part of the documents, but
 // for /docs itself: what they show comes from routes that are.
 func (a *API) pageRoutes() []route {
@@ -145,6 +148,9 @@ func (a *API) valuePage(x *exchange, r *http.Request) error {
 	a.logFailure(x, p, err)
 	if page.Form.Fault(p.Errors); len(p.Errors) == 0 {
 		page.Problem = p.Detail
+	}
+	if p.Status == http.StatusUnauthorized && len(r.Header["Authorization"]) == 0 {
+		page.Problem = signInAbove
 	}
 	p.setHeaders(x.Header())
 	return showPage(x, p.Status, show())

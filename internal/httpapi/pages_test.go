@@ -142,6 +142,8 @@ func TestTheFormWantsAToken(t *testing.T) {
 	}
 	if w := ask(a, "POST", "/", knownForm, "Content-Type", formType); w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") == "" || strings.Contains(w.Body.String(), "data-price") {
 		t.Errorf("without a token: %d", w.Code)
+	} else if said := w.Body.String(); !strings.Contains(said, "sign in above") || strings.Contains(said, "Authorization") {
+		t.Error("without a token the page does not say where to sign in")
 	}
 	if w := ask(a, "POST", "/", knownForm, "Content-Type", formType, "Authorization", bearer); w.Code != http.StatusOK {
 		t.Errorf("with a token: %d", w.Code)

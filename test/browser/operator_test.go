@@ -146,6 +146,9 @@ func measured(t testing.TB, version string, i int) []byte {
 	return b.Bytes()
 }
 
+// signInAbove is what a page says of a token that is missing.
+const signInAbove = "sign in above, as this needs a token"
+
 // TestSigningIn shows the prices of a service that wants a token, and keeps
 // the token in no cookie and no storage.
 func TestSigningIn(t *testing.T) {
@@ -155,9 +158,17 @@ func TestSigningIn(t *testing.T) {
 	ctx := open(t, views[0])
 	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"), chromedp.Click("#house button[type=submit]", chromedp.ByQuery))
 	until(t, ctx, "a refusal", `document.querySelector("#answer .notice")`)
-	if said := text(t, ctx, "#answer"); !strings.Contains(said, "token") {
+	if said := text(t, ctx, "#answer"); !strings.Contains(said, signInAbove) {
 		t.Errorf("without a token: %q", said)
 	}
+	picture(t, ctx, "signed-out")
+	choose(t, ctx, s, writeFile(t, "one.csv", "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode\n3,2.5,2220,6380,1.5,1660,560,98115\n"))
+	until(t, ctx, "a refusal of a file", `document.querySelector("#file-result .notice")`)
+	if said := text(t, ctx, "#file-result"); !strings.Contains(said, signInAbove) {
+		t.Errorf("a file without a token: %q", said)
+	}
+	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"))
+	until(t, ctx, "a refusal", `document.querySelector("#answer .notice")`)
 	run(t, ctx, chromedp.SendKeys("#token", token+kb.Enter, chromedp.ByID))
 	until(t, ctx, "the price", `document.querySelector("[data-price]")`)
 	picture(t, ctx, "signed-in")
@@ -169,7 +180,11 @@ func TestSigningIn(t *testing.T) {
 
 	// Without JavaScript it goes with the form.
 	ctx = open(t, view{width: 1280, noScript: true})
-	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"), chromedp.SendKeys("#form-token", token, chromedp.ByID),
+	run(t, ctx, chromedp.Navigate(s.base+"/?example=1"), chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible("#answer .notice", chromedp.ByQuery))
+	if said := text(t, ctx, "#answer"); !strings.Contains(said, signInAbove) {
+		t.Errorf("without JavaScript and a token: %q", said)
+	}
+	run(t, ctx, chromedp.SendKeys("#form-token", token, chromedp.ByID),
 		chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible(".price", chromedp.ByQuery))
 }
 

@@ -28,7 +28,10 @@ export async function call(path, options) {
   const answer = await fetch(path, authorized(options));
   if (answer.ok) return answer;
   const fault = read(answer, await answer.text());
-  if (answer.status === 401 || answer.status === 403) askForToken(fault.message);
+  if (answer.status === 401 || answer.status === 403) {
+    askForToken(token ? fault.message : "");
+    if (!token) fault.message = "sign in above, as this needs a token"; // the API's words are for programs
+  }
   throw fault;
 }
 
