@@ -188,6 +188,70 @@ func TestSigningIn(t *testing.T) {
 		chromedp.Click("#house button[type=submit]", chromedp.ByQuery), chromedp.WaitVisible(".price", chromedp.ByQuery))
 }
 
+// cardOf is the text of the card of a title on the page of operations.
+func cardOf(title string) string {
+	return `[...document.querySelectorAll("#operations .card")].find((c) => c.querySelector("h2").textContent === "` + title + `")?.textContent`
+}
+
+// TestWhatCannotBeAskedIsNotShown as if it were answered: each card of the page
+// of operations stands by itself.
+func TestWhatCannotBeAskedIsNotShown(t *testing.T) {
+	s := start(t)
+	ctx := open(t, views[1])
+	for _, tt := range []struct{ away, card, want string }{
+		{"/v1/rollout", "Traffic plan", "This cannot be shown: it is away"},
+		{"/v1/models", "Traffic plan", "The versions cannot be shown: it is away"},
+		{"/v1/errors", "Recent errors", "This cannot be shown: it is away"},
+		{"/v1/model-info", "What is asked, against the training", "This cannot be shown: it is away"},
+	} {
+		base := s.front(func(r *http.Request) *refusal {
+			if r.URL.Path != tt.away {
+				return nil
+			}
+			return &refusal{http.StatusInternalServerError, "application/problem+json", `{"detail":"it is away"}`}
+		})
+		run(t, ctx, chromedp.Navigate(base+"/operations"))
+		until(t, ctx, tt.away+" that is away", cardOf(tt.card)+`.includes("`+tt.want+`")`)
+		picture(t, ctx, "operations-without"+tt.away)
+		var said string
+		run(t, ctx, chromedp.Text("#operations", &said, chromedp.ByID))
+		for path, want := range map[string]string{"/v1/rollout": "answers every caller", "/v1/errors": "This replica has answered every request", "/v1/model-info": "houses were compared"} {
+			if strings.Contains(said, want) != (path != tt.away) {
+				t.Errorf("without %s the page says %q", tt.away, said)
+			}
+		}
+		if n := strings.Count(said, "cannot be shown"); n != 1 {
+			t.Errorf("without %s %d things cannot be shown", tt.away, n)
+		}
+	}
+}
+
+// TestATokenThatIsNotEnoughIsAskedForOnce: who closes the panel to sign in is
+// left in peace by a page that asks again and again.
+func TestATokenThatIsNotEnoughIsAskedForOnce(t *testing.T) {
+	env := []string{"JWT_SECRET=" + strings.Repeat("s3cret-", 8)}
+	token := strings.TrimSpace(housing(t, env, "token", "--sub", "ann", "--scope", "predict"))
+	s := start(t, env...)
+	ctx := open(t, views[0])
+	run(t, ctx, chromedp.Navigate(s.base+"/operations"))
+	until(t, ctx, "a refusal", cardOf("Recent errors")+`.includes("This cannot be shown: `+signInAbove+`")`)
+	picture(t, ctx, "operations-signed-out")
+	run(t, ctx, chromedp.SendKeys("#token", token+kb.Enter, chromedp.ByID))
+	until(t, ctx, "what the token lacks", cardOf("Recent errors")+`.includes("the token lacks the scope")`)
+	until(t, ctx, "the panel", `document.getElementById("signin").open && document.getElementById("signin-state").textContent.includes("lacks the scope")`)
+	picture(t, ctx, "operations-lacking")
+	run(t, ctx, chromedp.Click("#signin summary", chromedp.ByQuery))
+	for range 2 {
+		run(t, ctx, chromedp.Evaluate(`document.querySelector("#operations .card").stale = true`, nil))
+		until(t, ctx, "a newer page", `!document.querySelector("#operations .card").stale`)
+	}
+	var again bool
+	run(t, ctx, chromedp.Evaluate(`document.getElementById("signin").open`, &again))
+	if again {
+		t.Error("the panel to sign in is opened again")
+	}
+}
+
 // TestMarkupIsText puts markup wherever a caller can put text.
 func TestMarkupIsText(t *testing.T) {
 	s := start(t)

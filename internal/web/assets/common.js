@@ -57,9 +57,14 @@ export async function page(path, options) {
   return { ok: answer.ok, parts };
 }
 
+// reason says why there is no answer.
+export const reason = (error) => (error instanceof Fault ? error.message : "The service cannot be reached.");
+
+let askedFor = false; // a token was, since the last one was given
 function askForToken(detail) {
   const panel = document.getElementById("signin");
-  if (!panel) return;
+  if (!panel || askedFor) return;
+  askedFor = true;
   panel.open = true;
   document.getElementById("signin-state").textContent = detail;
 }
@@ -83,6 +88,7 @@ if (signIn) {
   signIn.addEventListener("submit", (event) => {
     event.preventDefault();
     token = input.value.trim();
+    askedFor = false;
     input.value = "";
     if (document.getElementById("keep").checked) sessionStorage.setItem(keptAs, token);
     show();

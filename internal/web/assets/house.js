@@ -1,4 +1,4 @@
-import { dollars, element, Fault, notice, page } from "./common.js";
+import { dollars, element, notice, page, reason } from "./common.js";
 
 const form = document.getElementById("house");
 const answer = document.getElementById("answer");
@@ -49,10 +49,7 @@ function mark(parts) {
   }
 }
 
-// reason says why there is no answer.
-const reason = (error) => (error instanceof Fault ? error.message : "The service cannot be reached.");
-
-// failed says so in place of an answer.
+// failed says in place of an answer why there is none.
 function failed(error) {
   faults.replaceChildren();
   mark(faults);

@@ -1,4 +1,4 @@
-import { call, card, day, element, notice, number, picture, table, whenSignedIn } from "./common.js";
+import { call, card, day, element, notice, number, picture, reason, table, whenSignedIn } from "./common.js";
 
 const target = document.getElementById("operations");
 const refreshEvery = 3000;
@@ -15,26 +15,30 @@ async function show() {
   try {
     // A service that is unhealthy answers 503, with the same members.
     const health = await (await fetch("/health")).json();
-    let plan;
-    let models = [];
-    let fault;
-    let drift;
-    let failed = [];
-    try {
-      const answer = await call("/v1/rollout");
-      tag = answer.headers.get("ETag") ?? "";
-      plan = await answer.json();
-      replicas.set(plan.replica.name, { ...plan.replica, seen: Date.now() });
+    let refused; // whoever is not let in by one is let in by none
+    const ask = async (path) => {
+      try {
+        if (refused) throw refused;
+        const answer = await call(path);
+        return { tag: answer.headers.get("ETag") ?? "", said: await answer.json() };
+      } catch (error) {
+        if (error.status === 401) refused = error;
+        return { fault: reason(error) };
+      }
+    };
+    const rollout = await ask("/v1/rollout");
+    if (rollout.said) {
+      tag = rollout.tag;
+      const { replica } = rollout.said;
+      replicas.set(replica.name, { ...replica, seen: Date.now() });
       for (const [name, { seen }] of replicas) if (Date.now() - seen > forgottenAfter) replicas.delete(name);
-      ({ models } = await (await call("/v1/models")).json());
-      ({ errors: failed } = await (await call("/v1/errors")).json());
-      ({ drift } = await (await call("/v1/model-info?drift=true")).json());
-    } catch (error) {
-      fault = error.message;
     }
+    const models = await ask("/v1/models");
+    const failed = await ask("/v1/errors");
+    const info = await ask("/v1/model-info?drift=true");
     // Who is filling in a form is not disturbed.
     if (!dialog.open && !document.activeElement.matches("#operations input, #operations select")) {
-      replace(sections({ health, rollout: plan, models, fault, drift, failed }));
+      replace(sections(health, rollout, models, failed, info));
     }
   } catch {
     target.replaceChildren(notice("The service cannot be reached", "It is asked again in a moment."));
@@ -57,13 +61,14 @@ function replace(parts) {
   if (focused !== undefined && !target.contains(document.activeElement)) target.focus({ preventScroll: true });
 }
 
-function sections({ health, rollout, models, fault, drift, failed }) {
+const untold = (what, fault) => element("p", { class: "warning" }, `${what} cannot be shown: ${fault}`);
+
+// sections are the cards, each of which says by itself what it was not told.
+function sections(health, { said: rollout, fault }, models, failed, info) {
   const parts = [];
-  if (fault) parts.push(notice("The traffic plan cannot be shown", fault));
   if (rollout) parts.push(planCard(rollout, models), replicasCard());
-  parts.push(healthCard(health));
-  parts.push(errorsCard(failed));
-  if (drift) parts.push(driftCard(drift));
+  else parts.push(card("Traffic plan", untold("This", fault)));
+  parts.push(healthCard(health), errorsCard(failed), driftCard(info));
   if (rollout?.accuracy?.arms.length) parts.push(armsCard(rollout.accuracy));
   if (rollout) parts.push(historyCard(rollout.history));
   return parts;
@@ -78,7 +83,8 @@ function planCard({ plan, replica }, models) {
         picture("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none" },
           picture("rect", { class: "primary", width: 100, height: 10 }), picture("rect", { class: "candidate", width: percent, height: 10 }))));
   }
-  const names = models.map((m) => m.version).filter((version) => version !== plan.primary);
+  if (models.fault) rows.push(untold("The versions", models.fault));
+  const names = (models.said?.models ?? []).map((m) => m.version).filter((version) => version !== plan.primary);
   const buttons = [];
   if (plan.candidate) {
     buttons.push(
@@ -157,13 +163,17 @@ function healthCard(health) {
       [name, element("span", {}, state(c.status), c.reason ? " " + c.reason : ""), c.since ? day(c.since) : "–"]), "Parts of the service"));
 }
 
-function errorsCard(failed) {
+function errorsCard({ said, fault }) {
+  if (fault) return card("Recent errors", untold("This", fault));
+  const failed = said.errors;
   if (!failed.length) return card("Recent errors", element("p", { class: "soft" }, "This replica has answered every request that it could read."));
   return card("Recent errors", table(["When", "Route", "Status", "What was said", "Request"], failed.slice(0, 10).map((e) => [day(e.time), e.route, String(e.status), e.detail, e.request_id]), "Recent errors"));
 }
 
-function driftCard(drift) {
+function driftCard({ said: info, fault }) {
   const title = "What is asked, against the training";
+  if (fault) return card(title, untold("This", fault));
+  const { drift } = info;
   const sentence = (text) => text[0].toUpperCase() + text.slice(1) + ".";
   if (drift.status === "off") return card(title, element("p", { class: "soft" }, sentence(drift.reason)));
   const share = (v) => (v === undefined ? "–" : number(100 * v, 1) + " %");
