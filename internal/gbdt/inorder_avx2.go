@@ -18,8 +18,8 @@ func (s *search) encode256(dst []uint8, stride int, row []float32) {
 	keys, out := unsafe.Pointer(unsafe.SliceData(s.keys)), unsafe.Pointer(unsafe.SliceData(dst))
 	for i := range s.columns {
 		c := &s.columns[i]
-		value := row[c.source]
-		x := archsimd.BroadcastFloat32x8(value)
+		value := unsafe.Pointer(&row[c.source])
+		x := archsimd.BroadcastFloat32x8(*(*float32)(value))
 		at := unsafe.Add(keys, 4*uintptr(c.keys))
 		var atMost int
 		if c.large {
@@ -27,10 +27,11 @@ func (s *search) encode256(dst []uint8, stride int, row []float32) {
 			at = unsafe.Add(at, 4*(searchWidth+atMost))
 		}
 		atMost += countAtMost256(at, x)
-		left, right := c.codes(value, int32(atMost))
+		left, right := c.codes(*(*int32)(value), int32(atMost))
 		*(*uint8)(unsafe.Add(out, int(c.left)*stride)) = left ^ signed
 		*(*uint8)(unsafe.Add(out, int(c.right)*stride)) = right ^ signed
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // countAtMost256 returns how many of 16 keys are at most x.
@@ -52,6 +53,7 @@ func exclude256(leaf, next archsimd.Int8x32, rows unsafe.Pointer, code, first ar
 // addRows256 adds to sums the leaves of a block of rows with signed codes,
 // tree after tree.
 func (l *inOrder) addRows256(block *codeBlock, sums *[blockRows]float32) {
+	var reached [blockRows]uint8
 	one, none := archsimd.BroadcastInt8x32(1), archsimd.BroadcastInt8x32(-128)
 	for gi := range l.groups {
 		g := &l.groups[gi]
@@ -68,10 +70,10 @@ func (l *inOrder) addRows256(block *codeBlock, sums *[blockRows]float32) {
 				c = exclude256(c, next, unsafe.Add(rows, 64), code, first)
 				d = exclude256(d, next, unsafe.Add(rows, 96), code, first)
 			}
-			var reached [blockRows]uint8
 			for i, v := range [4]archsimd.Int8x32{a, b, c, d} {
 				v.Xor(none).AsUint8x32().Store((*[32]uint8)(reached[32*i:]))
 			}
+			archsimd.ClearAVXUpperBits()
 			leaves := (*[maxLeaves]float32)(l.leaves[g.leaf+t*g.leaves:])
 			for r := range sums {
 				sums[r] += leaves[reached[r]]

@@ -13,8 +13,8 @@ func (s *search) encode512(dst []uint8, stride int, row []float32) {
 	keys, out := unsafe.Pointer(unsafe.SliceData(s.keys)), unsafe.Pointer(unsafe.SliceData(dst))
 	for i := range s.columns {
 		c := &s.columns[i]
-		value := row[c.source]
-		x := archsimd.BroadcastFloat32x16(value)
+		value := unsafe.Pointer(&row[c.source])
+		x := archsimd.BroadcastFloat32x16(*(*float32)(value))
 		at := unsafe.Add(keys, 4*uintptr(c.keys))
 		var atMost int
 		if c.large {
@@ -22,10 +22,11 @@ func (s *search) encode512(dst []uint8, stride int, row []float32) {
 			at = unsafe.Add(at, 4*(searchWidth+atMost))
 		}
 		atMost += countAtMost512(at, x)
-		left, right := c.codes(value, int32(atMost))
+		left, right := c.codes(*(*int32)(value), int32(atMost))
 		*(*uint8)(unsafe.Add(out, int(c.left)*stride)) = left
 		*(*uint8)(unsafe.Add(out, int(c.right)*stride)) = right
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // countAtMost512 returns how many of 16 keys are at most x.
@@ -54,7 +55,6 @@ func (l *inOrder) addRows512(block *codeBlock, rows int, sums *[blockRows]float3
 			l.addSingles512(g, block, rows, sums)
 		}
 	}
-	archsimd.ClearAVXUpperBits()
 }
 
 // addSingles512 is addRows512 of a group of trees, for a whole block.
@@ -80,6 +80,7 @@ func (l *inOrder) addSingles512(g *treesInOrder, block *codeBlock, rows int, sum
 		b.Store((*[64]uint8)(reached[64:]))
 		l.addLeaves512(g, t, reached[:(rows+15)/16*16], sums)
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // addPairs512 is addRows512 of a group of trees, for up to 64 rows.
@@ -109,6 +110,7 @@ func (l *inOrder) addPairs512(g *treesInOrder, block *codeBlock, rows int, sums 
 			l.addLeaves512(g, u, reached[64:][:(rows+15)/16*16], sums)
 		}
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // addLeaves512 adds a tree's values of the leaves that rows reached.
@@ -125,6 +127,7 @@ func (l *inOrder) addLeaves512(g *treesInOrder, tree int, reached []uint8, sums 
 		sum := (*[16]float32)(sums[r:])
 		archsimd.LoadFloat32x16(sum).Add(v).Store(sum)
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 func load32(values []float32) (low, high archsimd.Float32x16) {
@@ -137,7 +140,7 @@ func (l *inOrder) sumRow512(codes *[maxPlaces + 1]uint8) float32 {
 	one := archsimd.BroadcastUint8x64(1)
 	p := unsafe.Pointer(codes)
 	low, high := load512(p), load512(unsafe.Add(p, 64))
-	var sum float32
+	var sum archsimd.Float32x8 // the same in each place
 	for gi := range l.groups {
 		g := &l.groups[gi]
 		var a, b, next archsimd.Uint8x64 // leaves of 64 trees and 64 more
@@ -168,9 +171,11 @@ func (l *inOrder) sumRow512(codes *[maxPlaces + 1]uint8) float32 {
 		b.Store((*[64]uint8)(reached[64:]))
 		leaves := l.leaves[g.leaf:]
 		for t := range g.trees {
-			sum += leaves[t*g.leaves+int(reached[t])]
+			sum = sum.Add(archsimd.BroadcastFloat32x8(leaves[t*g.leaves+int(reached[t])]))
 		}
 	}
+	var sums [8]float32
+	sum.Store(&sums)
 	archsimd.ClearAVXUpperBits()
-	return sum
+	return sums[0]
 }

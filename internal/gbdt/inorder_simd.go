@@ -2,10 +2,7 @@
 
 package gbdt
 
-import (
-	"math"
-	"simd/archsimd"
-)
+import "simd/archsimd"
 
 // kernels returns those of this machine, the fastest last.
 func kernels() []kernel {
@@ -19,10 +16,10 @@ func kernels() []kernel {
 	return all
 }
 
-// codes returns the codes of a value where unknown goes left and where it
-// goes right, of the number of thresholds that are at most the value, which
-// is 0 for unknown.
-func (c *searchColumn) codes(x float32, atMost int32) (left, right uint8) {
-	unknown := (0x7f800000 - int32(math.Float32bits(x)&0x7fffffff)) >> 31 // all ones, else 0
+// codes returns the codes of a value, given by its bits, where unknown goes left
+// and where it goes right, of the number of thresholds that are at most the
+// value, which is 0 for unknown.
+func (c *searchColumn) codes(bits, atMost int32) (left, right uint8) {
+	unknown := (0x7f800000 - bits&0x7fffffff) >> 31 // all ones, else 0
 	return uint8(atMost), uint8(atMost | c.count&unknown)
 }

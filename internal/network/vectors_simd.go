@@ -47,4 +47,5 @@ func (l *Layer) rectifyByInput(dst, x []float32) {
 		}
 		s.Max(none).Add(none).Store((*[lanes]float32)(unsafe.Add(out, 4*o)))
 	}
+	archsimd.ClearAVXUpperBits()
 }

@@ -20,6 +20,7 @@ func fillWaves(dst *[2 * wavesAtOnce]float32, north, east *[wavesAtOnce]float32,
 	sign := angle.AsInt64x4().And(signBit)
 	x := angle.AsInt64x4().Xor(sign).AsFloat64x4()
 	if x.Less(archsimd.BroadcastFloat64x4(largest)).ToBits() != 0xf {
+		archsimd.ClearAVXUpperBits()
 		return false
 	}
 
@@ -49,6 +50,7 @@ func fillWaves(dst *[2 * wavesAtOnce]float32, north, east *[wavesAtOnce]float32,
 	low := sin.ConvertToFloat32().AsUint32x4().ExtendToUint64()
 	high := cos.ConvertToFloat32().AsUint32x4().ExtendToUint64().ShiftAllLeft(32)
 	low.Or(high).AsFloat32x8().Store(dst)
+	archsimd.ClearAVXUpperBits()
 	return true
 }
 
