@@ -102,6 +102,14 @@ func (e *Engine) Predict(row []float32) float64 {
 		e.inOrder.search.encode512(codes[:], 1, row)
 		return e.forest.Base + float64(e.inOrder.sumRow512(&codes))
 	}
+	return e.predictByWalk(row)
+}
+
+// predictByWalk is Predict of the kernels that walk for a row. It is on its
+// own as it takes 3 KB of stack, which would have to grow for the others.
+//
+//go:noinline
+func (e *Engine) predictByWalk(row []float32) float64 {
 	var t rowWalks
 	e.quantiser.encode(&t.codes, row)
 	return e.forest.Base + float64(e.walker.sum(&t))
