@@ -1,6 +1,9 @@
 package house
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // plain reads a body as programs write it: in a single pass by the field
 // table, with names in their plain spelling and good values, and nothing else.
@@ -31,6 +34,10 @@ func (d *Decoder) plainRecords(dst []House, body []byte) ([]House, bool) {
 	return dst, ok
 }
 
+// writtenHouse is about how many bytes a house of all fields has as JSON. Room
+// is made for as many as a body may have of those.
+const writtenHouse = 320
+
 // body reads the whole body.
 func (p *plain) body(dst []House) ([]House, bool) {
 	if !p.take('{') {
@@ -39,6 +46,7 @@ func (p *plain) body(dst []House) ([]House, bool) {
 	if name, ok := p.name(); !ok || string(name) != "records" || !p.take('[') {
 		return dst, false
 	}
+	dst = slices.Grow(dst, min(p.most(), len(p.text)/writtenHouse+1))
 	for range p.most() {
 		dst = append(dst, unknown)
 		if !p.record(&dst[len(dst)-1]) {

@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
+	"housing/internal/house"
 	"housing/internal/telemetry"
 )
 
@@ -60,9 +62,31 @@ func TestAPredictionAllocatesLittle(t *testing.T) {
 	}
 }
 
+// TestALargeRequestUsesMemoryAgain asks for as many houses as a request may
+// have: its body, its houses and its answer lie where those of the one before
+// did.
+func TestALargeRequestUsesMemoryAgain(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has pools forget at random")
+	}
+	send := repeated(t, newAPI(t, nil).Handler(), fullBody(house.DefaultMaxRecords))
+	send()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const requests = 50
+	for range requests {
+		send()
+	}
+	runtime.ReadMemStats(&after)
+	// The collector may empty a pool now and then; anew it was 1.9 MB each.
+	if each := (after.TotalAlloc - before.TotalAlloc) / requests; each > 200_000 {
+		t.Errorf("%d bytes a request, want those of the one before to be used again", each)
+	}
+}
+
 // BenchmarkHandler measures the whole chain without a network.
 func BenchmarkHandler(b *testing.B) {
-	for _, houses := range []int{1, 100} {
+	for _, houses := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("houses=%d", houses), func(b *testing.B) {
 			send := repeated(b, newAPI(b, nil).Handler(), fullBody(houses))
 			b.ReportAllocs()

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,8 +39,11 @@ func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error)
 	defer func() { a.bodies.give(taken) }()
 	for {
 		if len(dst) == cap(dst) {
-			// Growing about doubles it.
+			// Twice as much, or what the body is said to have and a byte.
 			more := int64(cap(dst))
+			if left := r.ContentLength + 1 - more; left > 0 {
+				more = min(more, left)
+			}
 			if !a.bodies.take(more) {
 				a.Metrics.OverloadedBodies.Inc()
 				p := unavailable("too many large bodies are arriving; try again")
@@ -47,7 +51,7 @@ func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error)
 				return dst, p
 			}
 			taken += more
-			dst = append(dst, 0)[:len(dst)]
+			dst = slices.Grow(dst, int(more))
 		}
 		n, err := r.Body.Read(dst[len(dst):min(cap(dst), limit+1)])
 		dst = dst[:len(dst)+n]

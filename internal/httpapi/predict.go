@@ -31,9 +31,11 @@ type workspace struct {
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
-// Memory beyond these is given back rather than kept for the next request.
+// Memory beyond these is given back rather than kept for the next request. A
+// body of as many houses as a request may have by default, of 320 bytes each, is
+// kept.
 const (
-	keptBytes  = 256 << 10
+	keptBytes  = 512 << 10
 	keptHouses = 2000
 )
 
