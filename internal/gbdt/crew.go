@@ -58,10 +58,8 @@ func (c *crew) share(n int, do func(i int)) {
 		h.give(p)
 	}
 	p.work()
-	for looks := 1; p.busy.Load() > 0; looks++ {
-		if looks%looksBeforeSleep == 0 {
-			time.Sleep(shortSleep) // somebody else has the processor
-		}
+	for !lookOut(func() bool { return p.busy.Load() == 0 }) {
+		time.Sleep(shortSleep) // somebody else has the processor
 	}
 }
 
@@ -71,11 +69,28 @@ func (p *piece) work() {
 	}
 }
 
-// looksBeforeSleep is how often a helper looks for work, or its caller for the
-// end of it, before they sleep: for some 30 µs.
-const looksBeforeSleep = 1 << 15
+// lookOutFor is how long a helper looks for work, or its caller for the end of
+// it, before they sleep: about what it takes to wake it on a virtual machine,
+// whose host has to start an idle processor again. With 10 µs two threads took
+// longer than one there.
+const lookOutFor = 100 * time.Microsecond
 
 const shortSleep = 50 * time.Microsecond
+
+// lookOut waits for something without sleeping, and says whether it came.
+func lookOut(came func() bool) bool {
+	const looks = 1 << 10 // are faster than one at the clock by far
+	for began := time.Now(); ; {
+		for range looks {
+			if came() {
+				return true
+			}
+		}
+		if time.Since(began) > lookOutFor {
+			return false
+		}
+	}
+}
 
 func (h *helper) help() {
 	for {
@@ -99,17 +114,15 @@ func (h *helper) give(p *piece) {
 }
 
 func (h *helper) take() *piece {
-	for {
-		for range looksBeforeSleep {
-			if p := h.given.Load(); p != nil {
-				h.given.Store(nil)
-				return p
-			}
-		}
+	var p *piece
+	given := func() bool { p = h.given.Load(); return p != nil }
+	for !lookOut(given) {
 		h.asleep.Store(true)
 		if h.given.Load() == nil {
 			<-h.wake
 		}
 		h.asleep.Store(false)
 	}
+	h.given.Store(nil)
+	return p
 }
