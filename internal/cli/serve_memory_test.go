@@ -2,10 +2,10 @@ package cli
 
 import "testing"
 
-func TestGarbageIsAShareAndAtLeastTwoMegabytes(t *testing.T) {
+func TestGarbageIsAShareAndAtLeastOneAndAHalfMebibytes(t *testing.T) {
 	for inUse, want := range map[uint64]int{
-		2 << 20:   100,
-		5 << 20:   40,
+		3 << 19:   100,
+		4 << 20:   37,
 		20 << 20:  30,
 		800 << 20: 30,
 	} {
