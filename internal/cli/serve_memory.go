@@ -24,7 +24,7 @@ const moreModels = 4
 // mapped model, which is not in the heap, 30 percent are one in 240 requests.
 const (
 	garbagePercent = 30
-	leastGarbage   = 3 << 19
+	leastGarbage   = 5 << 18
 )
 
 // saveMemory gives back what only the start needed, and lets less garbage pile

@@ -2,10 +2,10 @@ package cli
 
 import "testing"
 
-func TestGarbageIsAShareAndAtLeastOneAndAHalfMebibytes(t *testing.T) {
+func TestGarbageIsAShareAndAtLeastAMebibyteAndAQuarter(t *testing.T) {
 	for inUse, want := range map[uint64]int{
-		3 << 19:   100,
-		4 << 20:   37,
+		5 << 18:   100,
+		2 << 20:   62,
 		20 << 20:  30,
 		800 << 20: 30,
 	} {
