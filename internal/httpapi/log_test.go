@@ -84,6 +84,7 @@ func TestRefusalsAreSampledApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(l.Close)
 		s.Limiter = l
 	})
 	for range 400 {
