@@ -169,6 +169,7 @@ func (l *inOrder) sumRow512(codes *[maxPlaces + 1]uint8) float32 {
 		var reached [groupTrees]uint8
 		a.Store((*[64]uint8)(reached[:]))
 		b.Store((*[64]uint8)(reached[64:]))
+		// reached is at most g.nodes, which is less than g.leaves.
 		leaves, step := unsafe.Pointer(unsafe.SliceData(l.leaves[g.leaf:][:g.trees*g.leaves])), 4*g.leaves
 		for t := range g.trees {
 			sum = sum.Add(archsimd.BroadcastFloat32x8(*(*float32)(unsafe.Add(leaves, 4*uintptr(reached[t&(groupTrees-1)])))))

@@ -34,9 +34,8 @@ func (d *Decoder) plainRecords(dst []House, body []byte) ([]House, bool) {
 	return dst, ok
 }
 
-// writtenHouse is about how many bytes a house of all fields has as JSON. Room
-// is made for as many as a body may have of those.
-const writtenHouse = 320
+// WrittenBytes is about how many bytes a house of all fields has as JSON.
+const WrittenBytes = 320
 
 // body reads the whole body.
 func (p *plain) body(dst []House) ([]House, bool) {
@@ -46,7 +45,7 @@ func (p *plain) body(dst []House) ([]House, bool) {
 	if name, ok := p.name(); !ok || string(name) != "records" || !p.take('[') {
 		return dst, false
 	}
-	dst = slices.Grow(dst, min(p.most(), len(p.text)/writtenHouse+1))
+	dst = slices.Grow(dst, min(p.most(), len(p.text)/WrittenBytes+1))
 	for range p.most() {
 		dst = append(dst, unknown)
 		if !p.record(&dst[len(dst)-1]) {

@@ -183,9 +183,9 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 // without a pause take as much of the processors as those that are served.
 const refusedAfter = 25 * time.Millisecond
 
-// longBody is what more houses than are valued in one turn mostly take, at 320
-// bytes each as JSON. Where a body's length does not tell, it is read first.
-const longBody = 320 * valuer.PricedAtOnce
+// longBody is what more houses than are valued in one turn mostly take as JSON.
+// Where a body's length does not tell, it is read first.
+const longBody = house.WrittenBytes * valuer.PricedAtOnce
 
 // answer lets a request in and has it handled. Those that carry a body, which
 // may be long in coming, are bounded in number, and predictions are

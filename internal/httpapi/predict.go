@@ -32,8 +32,7 @@ type workspace struct {
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 // Memory beyond these is given back rather than kept for the next request. A
-// body of as many houses as a request may have by default, of 320 bytes each, is
-// kept.
+// body of [house.DefaultMaxRecords] houses of [house.WrittenBytes] each is kept.
 const (
 	keptBytes  = 512 << 10
 	keptHouses = 2000
