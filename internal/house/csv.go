@@ -1,6 +1,10 @@
 package house
 
-import "io"
+import (
+	"bytes"
+	"errors"
+	"io"
+)
 
 // CSVReader reads houses from a CSV file, one by one. Columns stand in any
 // order under the names of the fields; numbers may be quoted, an empty cell is
@@ -55,3 +59,50 @@ func (c *CSVReader) Next() (h House, record []string, line int, err error) {
 func (c *CSVReader) cell(column int) Cell { return Cell{Text: c.record[column]} }
 
 func (c *CSVReader) fault(column int, message string) { c.faults.Add(c.rows.Fault(column, message)) }
+
+// CSV reads a body in CSV with a header and appends its houses to dst[:0].
+// Cells are read as a [CSVReader] does, but a column that says nothing of a
+// house is a fault. The error is an [*InvalidError] with every fault, or
+// another that says why the body is no such table.
+func (d *Decoder) CSV(dst []House, body []byte) ([]House, error) {
+	const name = "body"
+	houses := dst[:0]
+	c, err := NewCSVReader(bytes.NewReader(body), name, d.Required, d.presentYear())
+	if err != nil {
+		return houses, err
+	}
+	var faults InvalidError
+	for _, column := range c.rows.header {
+		field, known := Lookup(column)
+		if known && d.Allowed.Has(field) || column == DateField || column == saleDateColumn {
+			continue
+		}
+		if faults.count() {
+			faults.keep(name+":1: column "+clip([]byte(column)), d.unknownField(column, known), nil)
+		}
+	}
+	for {
+		h, _, _, err := c.Next()
+		if err == io.EOF {
+			break
+		}
+		var invalid *InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			faults.Merge(invalid)
+		case err != nil:
+			return dst[:0], err
+		}
+		if len(houses) == d.most() {
+			return dst[:0], d.tooManyAt(name)
+		}
+		houses = append(houses, h)
+	}
+	if len(houses) == 0 && faults.count() {
+		faults.keep(name, atLeastOne, nil)
+	}
+	if faults.Total > 0 {
+		return dst[:0], &faults
+	}
+	return houses, nil
+}

@@ -61,14 +61,19 @@ func (d *Decoder) Records(dst []House, body []byte) ([]House, error) {
 func (d *Decoder) carefulRecords(dst []House, body []byte) ([]House, error) {
 	r := d.open(body, false)
 	defer r.close()
-	dst, err := r.body(dst)
+	return r.finish(r.body(dst))
+}
+
+// finish checks that nothing stands behind the body of these houses, and
+// returns them if nothing is wrong with it.
+func (r *reader) finish(houses []House, err error) ([]House, error) {
 	if err == nil {
 		err = r.end()
 	}
 	if err = r.verdict(err, "the body is empty"); err != nil {
-		return dst[:0], err
+		return houses[:0], err
 	}
-	return dst, nil
+	return houses, nil
 }
 
 // Line reads one line of an NDJSON file: an object with the fields of a
@@ -93,10 +98,11 @@ func (d *Decoder) Line(line []byte) (House, error) {
 // reader is one reading of a body or a line.
 type reader struct {
 	*Decoder
-	file    bool // a line of a file rather than a body
-	skipped int  // bytes before the JSON, of a byte order mark
-	year    int  // the present one
-	index   int  // of the record that is being read
+	file    bool   // a line of a file rather than a body
+	array   string // where the array of the records stands, such as body.records
+	skipped int    // bytes before the JSON, of a byte order mark
+	year    int    // the present one
+	index   int    // of the record that is being read
 	faults  InvalidError
 	scratch []byte // of the last string with escapes
 	source  bytes.Buffer
@@ -109,7 +115,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 func (d *Decoder) open(text []byte, file bool) *reader {
 	r := readers.Get().(*reader)
-	r.Decoder, r.file, r.year = d, file, d.presentYear()
+	r.Decoder, r.file, r.year, r.array = d, file, d.presentYear(), "body.records"
 	r.index, r.faults = 0, InvalidError{}
 	text, r.skipped = WithoutMark(text)
 	r.source = *bytes.NewBuffer(text) // jsontext reads a bytes.Buffer in place
@@ -164,23 +170,35 @@ func (r *reader) body(houses []House) ([]House, error) {
 // errTooMany ends the reading of a body with too many records.
 var errTooMany = errors.New("too many records")
 
+const atLeastOne = "must have at least 1 record"
+
+// tooManyAt returns the fault that there are too many records at a location.
+func (d *Decoder) tooManyAt(location string) *InvalidError {
+	e := InvalidError{Total: 1}
+	e.keep(location, "must have at most "+strconv.Itoa(d.most())+" records", nil)
+	return &e
+}
+
+// tooMany makes of all faults the one that there are too many records.
+func (r *reader) tooMany(location string) error {
+	r.faults = *r.tooManyAt(location)
+	return errTooMany
+}
+
 // records reads the array of records.
 func (r *reader) records(houses []House) ([]House, error) {
 	if r.json.PeekKind() != jsontext.KindBeginArray {
-		return houses, r.misfit("body.records", "must be an array of houses")
+		return houses, r.misfit(r.array, "must be an array of houses")
 	}
 	if _, err := r.json.ReadToken(); err != nil {
 		return houses, err
 	}
-	most := r.most()
 	for r.index = 0; r.json.PeekKind() != jsontext.KindEndArray; r.index++ {
-		if r.index == most {
+		if r.index == r.most() {
 			if err := r.json.SkipValue(); err != nil {
 				return houses, err
 			}
-			r.faults = InvalidError{Total: 1}
-			r.faults.keep("body.records", "must have at most "+strconv.Itoa(most)+" records", nil)
-			return houses, errTooMany
+			return houses, r.tooMany(r.array)
 		}
 		houses = append(houses, House{})
 		if err := r.record(&houses[len(houses)-1]); err != nil {
@@ -188,7 +206,7 @@ func (r *reader) records(houses []House) ([]House, error) {
 		}
 	}
 	if r.index == 0 && r.faults.count() {
-		r.faults.keep("body.records", "must have at least 1 record", nil)
+		r.faults.keep(r.array, atLeastOne, nil)
 	}
 	_, err := r.json.ReadToken()
 	return houses, err
@@ -248,18 +266,23 @@ func (r *reader) value(h *House, f Field) error {
 	if err != nil {
 		return err
 	}
-	v, fault := r.parse(&fields[f], raw)
-	if fault == "" && math.IsNaN(v) && r.Required.Has(f) {
-		fault = isRequired
+	if fault := r.set(h, f, raw); fault != "" && r.faults.count() {
+		r.faults.keep(r.location(f.String()), fault, raw)
 	}
-	if fault != "" {
-		if r.faults.count() {
-			r.faults.keep(r.location(f.String()), fault, raw)
-		}
-		return nil
-	}
-	h.Values[f] = v
 	return nil
+}
+
+// set gives h the value that raw stands for, or says what is wrong with it.
+func (r *reader) set(h *House, f Field, raw jsontext.Value) (fault string) {
+	v, fault := r.parse(&fields[f], raw)
+	switch {
+	case fault != "":
+	case math.IsNaN(v) && r.Required.Has(f):
+		return isRequired
+	default:
+		h.Values[f] = v
+	}
+	return fault
 }
 
 // parse returns the value that raw stands for, NaN for an unknown one, or
@@ -284,46 +307,57 @@ func (r *reader) parse(s *Spec, raw jsontext.Value) (v float64, fault string) {
 	return math.NaN(), s.mustBe()
 }
 
-// date reads the value of the named day field; null is no day, and so is an
-// empty string in a file.
+// date reads the value of the named day field.
 func (r *reader) date(name string) (Date, error) {
 	raw, err := r.json.ReadValue()
 	if err != nil {
 		return NoDate, err
 	}
-	day, fault := NoDate, mustBeDay
-	switch kind := raw.Kind(); {
-	case kind == jsontext.KindNull:
-		return NoDate, nil
-	case kind == jsontext.KindString && r.file:
-		day, fault = parseDay(string(r.unquote(raw)))
-	case kind == jsontext.KindString:
-		if day, err = ParseDate(string(r.unquote(raw))); err == nil {
-			fault = ""
-		}
-	case kind == jsontext.KindNumber && r.file:
-		day, fault = parseDay(string(raw))
-	}
+	day, fault := r.day(raw)
 	if fault != "" && r.faults.count() {
 		r.faults.keep(r.location(name), fault, raw)
 	}
 	return day, nil
 }
 
+// day returns the day that raw stands for, or what is wrong with it; null is
+// no day, and so is an empty string in a file.
+func (r *reader) day(raw jsontext.Value) (day Date, fault string) {
+	switch kind := raw.Kind(); {
+	case kind == jsontext.KindNull:
+		return NoDate, ""
+	case kind == jsontext.KindString && r.file:
+		return parseDay(string(r.unquote(raw)))
+	case kind == jsontext.KindString:
+		if day, err := ParseDate(string(r.unquote(raw))); err == nil {
+			return day, ""
+		}
+	case kind == jsontext.KindNumber && r.file:
+		return parseDay(string(raw))
+	}
+	return NoDate, mustBeDay
+}
+
 // stranger reads past a member of a record that is not taken.
 func (r *reader) stranger(name string, known bool) error {
 	raw, err := r.json.ReadValue()
-	if err != nil || !r.faults.count() {
-		return err
+	if err == nil && r.faults.count() {
+		r.faults.keep(r.location(clip([]byte(name))), r.unknownField(name, known), raw)
 	}
-	message := "is not a field of a house"
+	return err
+}
+
+// unknownField says of a name, which is of a field that is not taken here if it
+// is known, that it is none.
+func (d *Decoder) unknownField(name string, known bool) string {
+	const message = "is not a field of a house"
 	if known {
-		message = "is not taken here, where a house has only " + r.Allowed.String() + " and " + DateField
-	} else if near := nearest(name, r.Allowed); near != "" {
-		message += ", did you mean " + near + "?"
+		return "is not taken here, where a house has only " + d.Allowed.String() + " and " + DateField
 	}
-	r.faults.keep(r.location(clip([]byte(name))), message, raw)
-	return nil
+	if near := nearest(name, d.Allowed); near != "" {
+		return message + ", did you mean " + near + "?"
+	}
+	return message
 }
 
 // misfit reads past a value that is not of the type it must be.
@@ -358,7 +392,7 @@ func (r *reader) location(name string) string {
 	if r.file {
 		return name
 	}
-	record := "body.records[" + strconv.Itoa(r.index) + "]"
+	record := r.array + "[" + strconv.Itoa(r.index) + "]"
 	if name == "" {
 		return record
 	}

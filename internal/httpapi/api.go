@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,7 @@ func New(o Options) *API {
 	}
 	a.bodies.most = BodyBudget(o.MaxBodyBytes)
 	a.inFlight.most = int64(o.MaxInFlight)
-	a.routes = append(a.table(), a.pageRoutes()...)
+	a.routes = slices.Concat(a.table(), a.inferenceRoutes(), a.scoringRoutes(), a.pageRoutes())
 	main := a.mux(func(r *route) bool { return !r.ops || !o.OwnOps })
 	a.handler = a.chain(main)
 	// A profile shows what the program does and costs CPU, so that it is not for
@@ -152,6 +153,9 @@ type route struct {
 
 func (r *route) takesBody() bool { return r.body != nil || r.request != nil || r.form }
 
+// prices says whether the route values the houses of a body.
+func (r *route) prices() bool { return r.takesBody() && r.scope == auth.Predict }
+
 // mux returns the routes that are wanted.
 func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 	mux := http.NewServeMux()
@@ -167,7 +171,7 @@ func (a *API) mux(wanted func(*route) bool) *http.ServeMux {
 		mux.HandleFunc(r.method+" "+pattern, func(w http.ResponseWriter, req *http.Request) {
 			x := w.(*exchange)
 			x.route = r.path
-			if a.Tracer != nil && !r.ops && r.path != healthPath {
+			if a.Tracer != nil && !r.ops && !r.probe {
 				req = a.traced(x, req)
 			}
 			if err := a.answer(r, x, req); err != nil {
@@ -191,7 +195,7 @@ const longBody = house.WrittenBytes * valuer.PricedAtOnce
 // may be long in coming, are bounded in number, and predictions are
 // refused unread while they would wait too long; probes always pass.
 func (a *API) answer(r *route, x *exchange, req *http.Request) error {
-	if r.takesBody() && r.scope == auth.Predict {
+	if r.prices() {
 		a.processors.predictions.Add(1)
 		if a.processors.behind() || a.Valuer.Behind(req.ContentLength > longBody) {
 			a.Metrics.OverloadedQueue.Inc()

@@ -65,6 +65,9 @@ type pageOperation struct {
 // curl returns a command to try the route with.
 func (op *pageOperation) curl() string {
 	command := "curl -s " + addressOfDocs + op.Path
+	if op.Method == http.MethodPut {
+		command = "curl -s -X PUT " + addressOfDocs + op.Path
+	}
 	header := ` -H "Authorization: Bearer $TOKEN"`
 	switch {
 	case op.Body == "" && op.Scope == "":
@@ -113,6 +116,12 @@ func (a *API) renderPage(answers map[*bodyDoc][]byte) (page, error) {
 				return page{}, err
 			}
 			if op.Out, err = indented(answers[r.body]); err != nil {
+				return page{}, err
+			}
+		}
+		if r.example != "" {
+			var err error
+			if op.Body, err = spaced([]byte(r.example)); err != nil {
 				return page{}, err
 			}
 		}

@@ -160,12 +160,20 @@ func (a *API) live(x *exchange, _ *http.Request) error {
 	return nil
 }
 
-func (a *API) ready(x *exchange, _ *http.Request) error {
+// notReady returns why no requests are to be sent here, or nil.
+func (a *API) notReady() error {
 	switch {
 	case a.draining.Load():
 		return unavailable("the service is stopping")
 	case a.Valuer.Model() == nil:
 		return valuer.ErrNoModel
+	}
+	return nil
+}
+
+func (a *API) ready(x *exchange, _ *http.Request) error {
+	if err := a.notReady(); err != nil {
+		return err
 	}
 	x.answer(http.StatusOK, valueText, []byte("ok\n"))
 	return nil

@@ -137,6 +137,12 @@ func (a *API) describe(answers map[*bodyDoc][]byte) *huma.OpenAPI {
 				Required: true, Description: fmt.Sprintf("At most %d bytes.", a.MaxBodyBytes),
 				Content: map[string]*huma.MediaType{mediaJSON: {Schema: registry.Schema(r.request, true, ""), Example: json.RawMessage(r.example)}},
 			}
+			if r.prices() && len(pathParameters(r.path)) == 0 {
+				op.Parameters = append(op.Parameters, choiceParameters()...)
+			}
+			if r.csv {
+				op.RequestBody.Content[mediaCSV] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
+			}
 		}
 		for _, name := range pathParameters(r.path) {
 			op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
@@ -217,19 +223,22 @@ func (a *API) describeBody(op *huma.Operation, schemas map[string]*huma.Schema, 
 			Schema: &huma.Schema{Ref: prefix + request}, Example: json.RawMessage(exampleBody(b)),
 		}},
 	}
-	op.Parameters = append(op.Parameters, &huma.Param{
-		Name: "model_version", In: "query", Description: "Version, or alias of one, that must answer; 404 if there is no such version.",
-		Schema: &huma.Schema{Type: "string"},
-	}, &huma.Param{
-		Name: "canary", In: "header", Description: "true asks for the candidate of the traffic plan, if there is one.",
-		Schema: &huma.Schema{Type: "string"},
-	})
+	op.Parameters = append(op.Parameters, choiceParameters()...)
 	if b.valuations {
 		least, greatest := model.LeastLevel, model.GreatestLevel
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "interval", In: "query", Description: "How often sale prices are to lie from low to high.",
 			Schema: &huma.Schema{Type: "number", Minimum: &least, Maximum: &greatest, Default: model.DefaultLevel},
 		})
+	}
+}
+
+// choiceParameters describes how a request chooses who answers it.
+func choiceParameters() []*huma.Param {
+	text := &huma.Schema{Type: "string"}
+	return []*huma.Param{
+		{Name: "model_version", In: "query", Description: "Version, or alias of one, that must answer; 404 if there is no such version.", Schema: text},
+		{Name: "canary", In: "header", Description: "true asks for the candidate of the traffic plan, if there is one.", Schema: text},
 	}
 }
 
@@ -247,7 +256,7 @@ func pathParameters(path string) (names []string) {
 func answerHeaders(r *route) map[string]*huma.Param {
 	text := &huma.Schema{Type: "string"}
 	headers := map[string]*huma.Param{"X-Request-ID": {Description: "Names the request.", Schema: text}}
-	if r != nil && (r.body != nil && !r.body.outcomes || r.id == "modelInfo") {
+	if r != nil && (r.prices() || r.id == "modelInfo") {
 		headers["X-Model-Version"] = &huma.Param{Description: "Version of the model that answered.", Schema: text}
 	}
 	return headers

@@ -49,16 +49,25 @@ func (w *workspace) release() {
 // asking has the model of a choice value houses.
 type asking func(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error)
 
+// reading reads the houses of a body.
+type reading struct {
+	houses func(dst []house.House, body []byte) ([]house.House, error)
+	csv    bool // the body may be CSV too
+}
+
 // predict returns the handler that prices the houses of a body that d reads.
 func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error {
-	ask := func(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error) {
-		answer, err := a.Valuer.Value(ctx, w.prices, w.houses, choice)
-		if err == nil {
-			w.prices = answer.Prices
-		}
-		return answer, err
+	read, ask := reading{houses: d.Records}, a.price
+	return func(x *exchange, r *http.Request) error { return a.value(x, r, read, ask, inJSON(appendAnswer)) }
+}
+
+// price has the model of a choice price houses.
+func (a *API) price(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error) {
+	answer, err := a.Valuer.Value(ctx, w.prices, w.houses, choice)
+	if err == nil {
+		w.prices = answer.Prices
 	}
-	return func(x *exchange, r *http.Request) error { return a.value(x, r, d, ask, inJSON(appendAnswer)) }
+	return answer, err
 }
 
 // writer writes an answer.
@@ -75,12 +84,12 @@ func inJSON(write func(b []byte, answer *valuer.Answer, took time.Duration) []by
 }
 
 // value answers a request with what ask says of the houses of its body.
-func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, out writer) error {
+func (a *API) value(x *exchange, r *http.Request, read reading, ask asking, out writer) error {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	x.predict = true
 	var err error
-	if w.answer, err = a.asked(w, x, r, d, ask); err != nil {
+	if w.answer, err = a.asked(w, x, r, read, ask); err != nil {
 		return err
 	}
 	a.Tracer.Answered(r.Context(), w.answer.Version, string(w.answer.Role), len(w.answer.Prices))
@@ -101,9 +110,9 @@ func (a *API) value(x *exchange, r *http.Request, d *house.Decoder, ask asking, 
 }
 
 // asked reads a request and asks the model that it is sent to.
-func (a *API) asked(w *workspace, x *exchange, r *http.Request, d *house.Decoder, ask asking) (answer valuer.Answer, err error) {
+func (a *API) asked(w *workspace, x *exchange, r *http.Request, read reading, ask asking) (answer valuer.Answer, err error) {
 	w.houses = w.houses[:0]
-	version, err := askedVersion(r.URL.RawQuery)
+	version, err := askedVersion(r)
 	if err != nil {
 		return answer, err
 	}
@@ -116,7 +125,7 @@ func (a *API) asked(w *workspace, x *exchange, r *http.Request, d *house.Decoder
 	if err != nil {
 		return answer, err
 	}
-	if err := a.decode(w, d, x, r, choice); err != nil {
+	if err := a.decode(w, read, x, r, choice); err != nil {
 		return answer, err
 	}
 	if a.LimitRecords {
@@ -135,13 +144,13 @@ func (a *API) asked(w *workspace, x *exchange, r *http.Request, d *house.Decoder
 }
 
 // decode reads the houses of a request.
-func (a *API) decode(w *workspace, d *house.Decoder, x *exchange, r *http.Request, choice valuer.Choice) (err error) {
+func (a *API) decode(w *workspace, read reading, x *exchange, r *http.Request, choice valuer.Choice) (err error) {
 	_, span := a.Tracer.Step(r.Context(), telemetry.StepDecode)
 	defer span.End()
-	if w.body, err = a.readBody(w.body, x, r); err != nil {
+	if w.body, err = a.readBody(w.body, x, r, read.csv); err != nil {
 		return err
 	}
-	if w.houses, err = d.Records(w.houses, w.body); err != nil {
+	if w.houses, err = read.houses(w.houses, w.body); err != nil {
 		a.Valuer.Refuse(choice)
 		return err
 	}
@@ -167,13 +176,16 @@ func (a *API) choose(x *exchange, r *http.Request, version string) (valuer.Choic
 	return a.Traffic.Choose(func() string { return a.caller(x, r) }, len(header) == 1 && header[0] == "true"), nil
 }
 
-// askedVersion returns the version that the query asks for, "" if none.
-// Other members of the query are not looked at.
-func askedVersion(query string) (string, error) {
-	if query == "" {
+// askedVersion returns the version that the path or the query asks for, "" if
+// none. Other members of the query are not looked at.
+func askedVersion(r *http.Request) (string, error) {
+	if version := r.PathValue("version"); version != "" {
+		return version, nil
+	}
+	if r.URL.RawQuery == "" {
 		return "", nil
 	}
-	values, err := url.ParseQuery(query)
+	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "", problem(http.StatusBadRequest, "the query of the address cannot be read")
 	}
@@ -207,15 +219,21 @@ func (a *API) logPrediction(x *exchange, answer *valuer.Answer, took time.Durati
 // appendAnswer appends the JSON of an answer, a [Prediction].
 func appendAnswer(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 	b = append(b, `{"predictions":[`...)
-	for i, price := range answer.Prices {
+	b = appendPrices(b, answer.Prices)
+	b = append(b, ']')
+	b = appendModel(b, answer)
+	return appendEnd(b, answer, took)
+}
+
+// appendPrices appends prices, parted by commas.
+func appendPrices(b []byte, prices []float64) []byte {
+	for i, price := range prices {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendCents(b, price)
 	}
-	b = append(b, ']')
-	b = appendModel(b, answer)
-	return appendEnd(b, answer, took)
+	return b
 }
 
 // appendModel appends who answers, as members behind others.

@@ -26,6 +26,8 @@ type Problem struct {
 	Status int           `json:"status"`
 	Detail string        `json:"detail"`
 	Errors []house.Fault `json:"errors,omitempty"`
+	// Line is for clients of the Open Inference Protocol, which know no problems.
+	Line string `json:"error,omitempty" doc:"Detail and faults in one line, as the Open Inference Protocol has errors; only under /v2."`
 
 	retryAfter string // seconds
 	challenge  string // of WWW-Authenticate
@@ -184,11 +186,24 @@ func invalidDetail(e *house.InvalidError) string {
 // write answers with the problem.
 func (x *exchange) write(p *Problem) {
 	body := p.body
+	if underInference(x.request.URL.Path) {
+		inLine := *p
+		inLine.Line = p.line()
+		body = inLine.marshal()
+	}
 	if body == nil {
 		body = p.marshal()
 	}
 	p.setHeaders(x.Header())
 	x.answer(p.Status, valueProblemJSON, body)
+}
+
+// line returns the detail with the first faults.
+func (p *Problem) line() string {
+	if len(p.Errors) == 0 {
+		return p.Detail
+	}
+	return p.Detail + ": " + (&house.InvalidError{Faults: p.Errors, Total: len(p.Errors)}).Error()
 }
 
 // marshal returns the problem as JSON.

@@ -24,6 +24,8 @@ type operation struct {
 	answers                       []int        // other statuses that answer too
 	errors                        []int        // statuses of problems
 	page                          bool         // for people: the documents do not name it
+	probe                         bool         // is asked again and again, and not traced
+	csv                           bool         // the body may be CSV too
 	form                          bool         // a page that takes a form
 }
 
@@ -40,6 +42,7 @@ type bodyDoc struct {
 
 const (
 	mediaJSON = "application/json"
+	mediaCSV  = "text/csv"
 	mediaText = "text/plain; charset=utf-8"
 	mediaHTML = "text/html; charset=utf-8"
 )
@@ -122,7 +125,8 @@ func (a *API) table() []route {
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[RecentErrors](),
 		}},
 		{method: "GET", path: healthPath, handle: a.health, operation: operation{
-			id: "health", tag: "Operation", summary: "How the service is",
+			probe: true,
+			id:    "health", tag: "Operation", summary: "How the service is",
 			description: "healthy and degraded answer 200, unhealthy 503, all with the same members.",
 			status:      200, media: mediaJSON, answer: reflect.TypeFor[Health](), answers: []int{http.StatusServiceUnavailable},
 		}},

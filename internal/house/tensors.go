@@ -1,0 +1,153 @@
+package house
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// datatypes are those of the Open Inference Protocol.
+var datatypes = []string{"BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"}
+
+// PriceTensor is the name of the tensor that answers a request of the Open
+// Inference Protocol.
+const PriceTensor = "price"
+
+// Tensors reads a request of the Open Inference Protocol, version 2 over HTTP
+// (github.com/kserve/open-inference-protocol), of JSON alone: a tensor of shape
+// [n] or [n, 1] for each field, under its name, with a value for each of the n
+// houses; null is an unknown one. It appends the houses to dst[:0] and returns
+// the request's id too. Errors are as of [Decoder.Records].
+func (d *Decoder) Tensors(dst []House, body []byte) (houses []House, id string, err error) {
+	r := d.open(body, false)
+	defer r.close()
+	var t table
+	object, found := r.json.PeekKind() == jsontext.KindBeginObject, false
+	err = r.members("body", "must be an object with the member inputs", func(name string) (err error) {
+		switch name {
+		case "id":
+			id, err = r.text("body.id")
+		case "parameters":
+			err = r.json.SkipValue()
+		case "inputs":
+			found = true
+			before := r.faults.Total
+			err = r.list("body.inputs", "must be an array of tensors", func(location string) error { return r.tensor(&t, location) })
+			r.require(&t, "body.inputs", before)
+		case "outputs":
+			err = r.list("body.outputs", "must be an array", r.output)
+		default:
+			err = r.misfit("body."+clip([]byte(name)), "is not a member of the body, which is only id, parameters, inputs and outputs")
+		}
+		return err
+	})
+	houses = dst[:0]
+	switch {
+	case err != nil:
+	case found:
+		houses, err = r.byColumns(houses, &t, "body.inputs")
+	case object && r.faults.count():
+		r.faults.keep("body.inputs", isRequired, nil)
+	}
+	houses, err = r.finish(houses, err)
+	return houses, id, err
+}
+
+// tensor reads a tensor into its column.
+func (r *reader) tensor(t *table, location string) error {
+	var name, datatype string
+	var shape, data jsontext.Value
+	before := r.faults.Total
+	err := r.members(location, "must be an object with name, shape, datatype and data", func(member string) (err error) {
+		switch member {
+		case "name":
+			name, err = r.text(location + ".name")
+		case "datatype":
+			datatype, err = r.text(location + ".datatype")
+		case "shape":
+			shape, err = r.readArray(location+".shape", mustBeShape)
+		case "data":
+			data, err = r.readArray(location+".data", "must be an array of values: tensors in binary are not read")
+		case "parameters":
+			err = r.json.SkipValue()
+		default:
+			err = r.misfit(location+"."+clip([]byte(member)), "is not a member of a tensor, which is only name, shape, datatype, parameters and data")
+		}
+		return err
+	})
+	if err != nil || r.faults.Total > before {
+		return err
+	}
+	fault := func(member, message string) {
+		if r.faults.count() {
+			r.faults.keep(location+member, message, nil)
+		}
+	}
+	c, ok := r.column(t, name, location+".name")
+	if !ok {
+		return nil
+	}
+	c.before, c.values = location+".data", data
+	if !slices.Contains(datatypes, datatype) {
+		fault(".datatype", "must be a datatype of the Open Inference Protocol, such as FP64, INT64 or BYTES")
+	}
+	rows, ok := rowsOf(shape)
+	if !ok {
+		fault(".shape", mustBeShape)
+		return nil
+	}
+	if data == nil {
+		fault(".data", isRequired)
+		return nil
+	}
+	if c.rows, err = countValues(data); err != nil {
+		return err
+	}
+	if c.rows != rows {
+		fault(".data", "has "+strconv.Itoa(c.rows)+" values where the shape has "+strconv.Itoa(rows))
+		return nil
+	}
+	t.columns = append(t.columns, c)
+	return nil
+}
+
+const mustBeShape = "must be [n] or [n, 1] for n houses"
+
+// rowsOf returns the n of a shape [n] or [n, 1].
+func rowsOf(shape jsontext.Value) (n int, ok bool) {
+	var lengths []float64
+	if shape == nil || eachValue(shape, func(raw jsontext.Value) {
+		v, isNumber := parseNumber(raw)
+		if len(lengths) > 2 || !isNumber {
+			v = math.NaN()
+		}
+		lengths = append(lengths[:min(len(lengths), 2)], v)
+	}) != nil {
+		return 0, false
+	}
+	const most = 1 << 30
+	ok = len(lengths) == 1 || len(lengths) == 2 && lengths[1] == 1
+	if !ok || !(lengths[0] >= 0 && lengths[0] <= most) || lengths[0] != math.Trunc(lengths[0]) {
+		return 0, false
+	}
+	return int(lengths[0]), true
+}
+
+// output reads what a request wants to have answered: there is only the price.
+func (r *reader) output(location string) error {
+	var name string
+	before := r.faults.Total
+	err := r.members(location, "must be an object with a name", func(member string) (err error) {
+		if member == "name" {
+			name, err = r.text(location + ".name")
+			return err
+		}
+		return r.json.SkipValue()
+	})
+	if err == nil && r.faults.Total == before && name != PriceTensor && r.faults.count() {
+		r.faults.keep(location+".name", "must be "+PriceTensor+", the only output", nil)
+	}
+	return err
+}
