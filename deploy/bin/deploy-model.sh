@@ -258,7 +258,7 @@ golden() { # POD
 # Sums what pods have answered: requests for prices, those answered 5xx, and
 # the buckets of their times, of valuations apart.
 counts() { # COLOR FILE
-  local pod asked='method="POST",route="(/|/v1/(predict|predict-minimal|valuations))"'
+  local pod asked='method="POST",route="(/|/invocations|/v1/(predict|predict-minimal|valuations)|/v2/.+/infer)"'
   : >"$2.part"
   while read -r pod; do
     ask "$pod" 9090 /metrics >"$TMP/metrics" || return 1

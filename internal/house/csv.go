@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 )
 
 // CSVReader reads houses from a CSV file, one by one. Columns stand in any
@@ -72,13 +73,17 @@ func (d *Decoder) CSV(dst []House, body []byte) ([]House, error) {
 		return houses, err
 	}
 	var faults InvalidError
-	for _, column := range c.rows.header {
+	for i, column := range c.rows.header {
 		field, known := Lookup(column)
 		if known && d.Allowed.Has(field) || column == DateField || column == saleDateColumn {
 			continue
 		}
+		location, fault := name+":1: column "+clip([]byte(column)), d.unknownField(column, known)
+		if column == "" {
+			location, fault = name+":1: column "+strconv.Itoa(i+1), "has no name; an index is written with none"
+		}
 		if faults.count() {
-			faults.keep(name+":1: column "+clip([]byte(column)), d.unknownField(column, known), nil)
+			faults.keep(location, fault, nil)
 		}
 	}
 	for {

@@ -119,6 +119,10 @@ func TestTensorsReturnTheID(t *testing.T) {
 	if err != nil || id != "order 1" || len(houses) != 2 {
 		t.Errorf("%d houses, id %q, %v", len(houses), id, err)
 	}
+	_, id, err = fullDecoder().Tensors(nil, []byte(`{"id":null,"outputs":null,"parameters":null,"inputs":`+inputs+`}`))
+	if err != nil || id != "" {
+		t.Errorf("nothing but inputs: id %q, %v", id, err)
+	}
 	if houses[0].Values[house.Grade] != 8 || !math.IsNaN(houses[1].Values[house.Grade]) {
 		t.Errorf("grades %v and %v", houses[0].Values[house.Grade], houses[1].Values[house.Grade])
 	}
@@ -236,6 +240,7 @@ func TestFaultsOfTables(t *testing.T) {
 		{"values", "csv", csvHeader + ",grade,home\n3,2.5,12,6380,1.5,1660,560,98115,,1\n3,2.5,2220,6380,1.5,1660,560,98115,14,1\n3\n", []string{
 			"body:1: column home: is not a field of a house", "body:2: column sqft_living: must be at least 100, is 12", "body:3: column grade: must be at most 13, is 14",
 			"body:4: has 1 cells where the header has 10"}},
+		{"an index", "csv", "," + csvHeader + "\n0,3,2.5,2220,6380,1.5,1660,560,98115\n", []string{"body:1: column 1: has no name; an index is written with none"}},
 		{"no rows", "csv", csvHeader + "\n", []string{"body: must have at least 1 record"}},
 	}
 	for _, test := range tests {

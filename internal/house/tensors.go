@@ -26,17 +26,17 @@ func (d *Decoder) Tensors(dst []House, body []byte) (houses []House, id string, 
 	var t table
 	object, found := r.json.PeekKind() == jsontext.KindBeginObject, false
 	err = r.members("body", "must be an object with the member inputs", func(name string) (err error) {
-		switch name {
-		case "id":
-			id, err = r.text("body.id")
-		case "parameters":
+		switch null := r.json.PeekKind() == jsontext.KindNull; {
+		case name == "parameters" || null && (name == "id" || name == "outputs"):
 			err = r.json.SkipValue()
-		case "inputs":
+		case name == "id":
+			id, err = r.text("body.id")
+		case name == "inputs":
 			found = true
 			before := r.faults.Total
 			err = r.list("body.inputs", "must be an array of tensors", func(location string) error { return r.tensor(&t, location) })
 			r.require(&t, "body.inputs", before)
-		case "outputs":
+		case name == "outputs":
 			err = r.list("body.outputs", "must be an array", r.output)
 		default:
 			err = r.misfit("body."+clip([]byte(name)), "is not a member of the body, which is only id, parameters, inputs and outputs")

@@ -243,6 +243,9 @@ func tensorType(k house.Kind) string {
 
 // infer prices the houses that tensors hold.
 func (a *API) infer(x *exchange, r *http.Request) error {
+	if r.Header.Get("Inference-Header-Content-Length") != "" {
+		return problem(http.StatusUnsupportedMediaType, "tensors in binary are not read: send their data as JSON, as with binary_data=False")
+	}
 	var id string
 	read := func(dst []house.House, body []byte) (houses []house.House, err error) {
 		houses, id, err = a.full.Tensors(dst, body)

@@ -2,8 +2,11 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +159,10 @@ func TestErrorsOfInferenceAreForItsClients(t *testing.T) {
 			t.Errorf("%s: %s", c.name, kind)
 		}
 	}
+	w := ask(a, "POST", modelPath+"/infer", body+"\x00", "Inference-Header-Content-Length", fmt.Sprint(len(body)))
+	if w.Code != 415 || !strings.Contains(w.Body.String(), `"error":"tensors in binary are not read`) {
+		t.Errorf("binary: %d %s", w.Code, w.Body)
+	}
 	if w := ask(a, "POST", "/v1/predict", "{"); strings.Contains(w.Body.String(), `"error":`) {
 		t.Errorf("/v1/predict: %s", w.Body)
 	}
@@ -233,5 +240,25 @@ func TestTheInferenceModelIsDescribed(t *testing.T) {
 	if m.Name != "housing" || !slices.Equal(m.Versions, []string{"kc-1"}) || len(m.Inputs) != house.NumFields+1 ||
 		types["bedrooms"] != "INT64" || types["lat"] != "FP64" || types["zipcode"] != "BYTES" || types[house.DateField] != "BYTES" {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestTheRulesCountEveryRequestForPrices compares the routes that the rules for
+// Prometheus take for requests for prices with those that are; the dashboards
+// and autoscalers take the same, see TestAllCountTheSameRequests.
+func TestTheRulesCountEveryRequestForPrices(t *testing.T) {
+	rules, err := os.ReadFile("../../deploy/prometheus/rules/housing.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`expr: sum\(rate\(http_requests_total\{method="POST",route=~"([^"]*)"`).FindSubmatch(rules)
+	if found == nil {
+		t.Fatal("the rules count no requests")
+	}
+	counted := regexp.MustCompile("^(" + string(found[1]) + ")$") // Prometheus matches the whole
+	for _, r := range newAPI(t, nil).routes {
+		if want := r.prices() || r.form; r.method == "POST" && counted.MatchString(r.path) != want {
+			t.Errorf("%s: counted is %v, want %v", r.path, !want, want)
+		}
 	}
 }

@@ -93,8 +93,8 @@ func TestAutoscalersGetFigures(t *testing.T) {
 // prices alone, as one call for valuations may ask for a thousand.
 func TestAllCountTheSameRequests(t *testing.T) {
 	const (
-		all    = `method="POST",route=~"/|/v1/(predict|predict-minimal|valuations)"`
-		prices = `method="POST",route=~"/|/v1/(predict|predict-minimal)"`
+		all    = `method="POST",route=~"/|/invocations|/v1/(predict|predict-minimal|valuations)|/v2/.+/infer"`
+		prices = `method="POST",route=~"/|/invocations|/v1/(predict|predict-minimal)|/v2/.+/infer"`
 	)
 	series := regexp.MustCompile(`http_request(?:s_total|_duration_seconds_bucket)\{[^}]*route=~[^}]*\}`)
 	for _, pattern := range []string{
