@@ -107,6 +107,8 @@ type reader struct {
 	scratch []byte // of the last string with escapes
 	source  bytes.Buffer
 	json    jsontext.Decoder
+	part    bytes.Buffer // of what is read by parts
+	parts   jsontext.Decoder
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
@@ -131,6 +133,8 @@ func (r *reader) close() {
 	}
 	r.Decoder, r.faults, r.source = nil, InvalidError{}, bytes.Buffer{}
 	r.json.Reset(&r.source)
+	r.part = bytes.Buffer{}
+	r.parts.Reset(&r.part)
 	readers.Put(r)
 }
 

@@ -112,10 +112,7 @@ func (r *reader) inputs(houses []House) ([]House, error) {
 		if !ok {
 			return nil
 		}
-		c.before, c.values = location, values
-		if c.rows, err = countValues(values); err != nil {
-			return err
-		}
+		c.before, c.values, c.rows = location, values, rowsUnknown
 		t.columns = append(t.columns, c)
 		return nil
 	})

@@ -23,8 +23,10 @@ type column struct {
 	// The value of row 3 stands at before + "[3]" + after.
 	before, after string
 	values        jsontext.Value // of all rows, an array; unset where a table comes by rows
-	rows          int            // how many values there are
+	rows          int            // how many values there are said to be, or rowsUnknown
 }
+
+const rowsUnknown = -1
 
 // column returns the column of a name, which stands at a location, if it is
 // one of a house and the first of that name.
@@ -83,32 +85,45 @@ func (r *reader) byColumns(houses []House, t *table, location string) ([]House, 
 	if len(t.columns) == 0 {
 		return houses, nil // it lacks what is required
 	}
-	n := t.columns[0].rows
+	first := &t.columns[0]
+	n := first.rows
+	if n == rowsUnknown {
+		n = 0
+		if err := r.eachValue(first.values, func(int, jsontext.Value) { n++ }); err != nil {
+			return houses, err
+		}
+	}
 	switch {
 	case n > r.most():
 		return houses, r.tooMany(location)
 	case n == 0 && r.faults.count():
 		r.faults.keep(location, atLeastOne, nil)
 	}
-	first := len(houses)
+	table := len(houses)
 	for range n {
 		houses = append(houses, unknown)
 	}
 	for i := range t.columns {
 		c := &t.columns[i]
-		if c.rows != n {
-			if r.faults.count() {
-				r.faults.keep(c.before, "has "+strconv.Itoa(c.rows)+" values where "+t.columns[0].name+" has "+strconv.Itoa(n), nil)
-			}
-			continue
+		want, who := n, first.name
+		if c.rows != rowsUnknown {
+			want, who = c.rows, "the shape"
 		}
-		row := 0
-		err := eachValue(c.values, func(raw jsontext.Value) {
-			r.cell(&houses[first+row], c, row, raw)
-			row++
+		rows := 0
+		err := r.eachValue(c.values, func(row int, raw jsontext.Value) {
+			if row < n {
+				r.cell(&houses[table+row], c, row, raw)
+			}
+			rows = row + 1
 		})
 		if err != nil {
 			return houses, err
+		}
+		if rows == want {
+			want, who = n, first.name
+		}
+		if rows != want && r.faults.count() {
+			r.faults.keep(c.before, "has "+strconv.Itoa(rows)+" values where "+who+" has "+strconv.Itoa(want), nil)
 		}
 	}
 	return houses, nil
@@ -117,7 +132,7 @@ func (r *reader) byColumns(houses []House, t *table, location string) ([]House, 
 // byRows appends the houses of rows, an array of arrays of which each has a
 // value for every column; they stand at a location.
 func (r *reader) byRows(houses []House, t *table, rows jsontext.Value, location string) ([]House, error) {
-	json := jsontext.NewDecoder(bytes.NewBuffer(rows))
+	json := r.inner(rows)
 	if _, err := json.ReadToken(); err != nil {
 		return houses, err
 	}
@@ -126,26 +141,14 @@ func (r *reader) byRows(houses []House, t *table, rows jsontext.Value, location 
 		if row == r.most() {
 			return houses, r.tooMany(location)
 		}
-		raw, err := json.ReadValue()
-		if err != nil {
-			return houses, err
-		}
-		h, cells := unknown, 0
-		if raw.Kind() == jsontext.KindBeginArray {
-			err = eachValue(raw, func(raw jsontext.Value) {
-				if cells < len(t.columns) && t.columns[cells].name != "" {
-					r.cell(&h, &t.columns[cells], row, raw)
-				}
-				cells++
-			})
-		}
+		houses = append(houses, unknown)
+		cells, err := r.row(json, &houses[len(houses)-1], t, row)
 		if err != nil {
 			return houses, err
 		}
 		if cells != len(t.columns) && r.faults.count() {
 			r.faults.keep(location+"["+strconv.Itoa(row)+"]", "must be an array of "+strconv.Itoa(len(t.columns))+" values, one for each column", nil)
 		}
-		houses = append(houses, h)
 	}
 	if row == 0 && r.faults.count() {
 		r.faults.keep(location, atLeastOne, nil)
@@ -153,11 +156,33 @@ func (r *reader) byRows(houses []House, t *table, rows jsontext.Value, location 
 	return houses, nil
 }
 
-// eachValue calls each with the values of an array in their order, and with
-// those of arrays in it in their place.
-func eachValue(array jsontext.Value, each func(raw jsontext.Value)) error {
-	json := jsontext.NewDecoder(bytes.NewBuffer(array))
-	for {
+// row reads a house from a row and returns how many cells that has, none of
+// what is no array.
+func (r *reader) row(json *jsontext.Decoder, h *House, t *table, row int) (cells int, err error) {
+	if json.PeekKind() != jsontext.KindBeginArray {
+		return 0, json.SkipValue()
+	}
+	if _, err := json.ReadToken(); err != nil {
+		return 0, err
+	}
+	for ; json.PeekKind() != jsontext.KindEndArray; cells++ {
+		raw, err := json.ReadValue()
+		if err != nil {
+			return cells, err
+		}
+		if cells < len(t.columns) && t.columns[cells].name != "" {
+			r.cell(h, &t.columns[cells], row, raw)
+		}
+	}
+	_, err = json.ReadToken()
+	return cells, err
+}
+
+// eachValue calls each with the values of an array in their order and their
+// indexes, and with those of arrays in it in their place.
+func (r *reader) eachValue(array jsontext.Value, each func(i int, raw jsontext.Value)) error {
+	json := r.inner(array)
+	for i := 0; ; {
 		switch json.PeekKind() {
 		case jsontext.KindBeginArray, jsontext.KindEndArray:
 			if _, err := json.ReadToken(); err != nil {
@@ -171,15 +196,17 @@ func eachValue(array jsontext.Value, each func(raw jsontext.Value)) error {
 			if err != nil {
 				return err
 			}
-			each(raw)
+			each(i, raw)
+			i++
 		}
 	}
 }
 
-// countValues returns how many values eachValue finds.
-func countValues(array jsontext.Value) (n int, err error) {
-	err = eachValue(array, func(jsontext.Value) { n++ })
-	return n, err
+// inner returns a decoder of a part that was read, good until the next.
+func (r *reader) inner(part jsontext.Value) *jsontext.Decoder {
+	r.part = *bytes.NewBuffer(part)
+	r.parts.Reset(&r.part)
+	return &r.parts
 }
 
 // readArray reads an array to be looked into later, or notes that it is none, and

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -45,14 +46,22 @@ func cell(h *house.House, name string) any {
 	}
 }
 
-// write returns houses in each form that a table has, its columns in any order.
-func write(t *rapid.T, houses []house.House) map[string]string {
+// anyForms returns houses in each form that a table has, its columns in any
+// order.
+func anyForms(t *rapid.T, houses []house.House) map[string]string {
+	return forms(t, houses, rapid.Permutation(allColumns()).Draw(t, "columns"), rapid.Bool().Draw(t, "nested"))
+}
+
+func allColumns() []string {
 	names := []string{house.DateField}
 	for _, s := range house.Fields() {
 		names = append(names, s.Name)
 	}
-	names = rapid.Permutation(names).Draw(t, "columns")
-	nested := rapid.Bool().Draw(t, "nested")
+	return names
+}
+
+// forms returns houses in each form that a table has.
+func forms(t interface{ Fatal(...any) }, houses []house.House, names []string, nested bool) map[string]string {
 	var tensors, records []any
 	var rows [][]any
 	columns := map[string]any{}
@@ -81,7 +90,7 @@ func write(t *rapid.T, houses []house.House) map[string]string {
 		}
 		rows, records = append(rows, row), append(records, record)
 	}
-	forms := map[string]any{
+	written := map[string]any{
 		"tensors":                  map[string]any{"id": "a", "parameters": map[string]any{}, "inputs": tensors, "outputs": []any{map[string]any{"name": "price"}}},
 		"frame: dataframe_split":   map[string]any{"dataframe_split": map[string]any{"columns": names, "data": rows, "index": []int{}}},
 		"frame: dataframe_records": map[string]any{"dataframe_records": records},
@@ -90,7 +99,7 @@ func write(t *rapid.T, houses []house.House) map[string]string {
 		"frame: inputs, columns":   map[string]any{"inputs": columns},
 	}
 	texts := map[string]string{"csv": asCSV(houses)}
-	for form, v := range forms {
+	for form, v := range written {
 		text, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +112,7 @@ func write(t *rapid.T, houses []house.House) map[string]string {
 func TestHousesComeBackFromTables(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		houses := rapid.SliceOfN(anyHouse, 1, 5).Draw(t, "houses")
-		for form, text := range write(t, houses) {
+		for form, text := range anyForms(t, houses) {
 			reader, _, _ := strings.Cut(form, ":")
 			got, err := tabular[reader](fullDecoder(), []byte(text))
 			if diff := cmp.Diff(houses, got, cmpopts.EquateNaNs()); err != nil || diff != "" {
@@ -282,7 +291,7 @@ func TestTablesHaveAtMostSoManyRecords(t *testing.T) {
 		d := fullDecoder()
 		d.MaxRecords = rapid.IntRange(1, 3).Draw(t, "most")
 		houses := slices.Repeat([]house.House{house.Example()}, rapid.IntRange(1, 5).Draw(t, "houses"))
-		for form, text := range write(t, houses) {
+		for form, text := range anyForms(t, houses) {
 			reader, _, _ := strings.Cut(form, ":")
 			_, err := tabular[reader](d, []byte(text))
 			var invalid *house.InvalidError
@@ -329,4 +338,22 @@ func FuzzTables(f *testing.F) {
 			t.Error("the decoder changed what it read")
 		}
 	})
+}
+
+// BenchmarkTables reads 100 houses in each form, beside BenchmarkRecords.
+func BenchmarkTables(b *testing.B) {
+	texts := forms(b, slices.Repeat([]house.House{house.Example()}, 100), allColumns(), false)
+	for _, form := range slices.Sorted(maps.Keys(texts)) {
+		name, _, _ := strings.Cut(form, ":")
+		b.Run(form, func(b *testing.B) {
+			body := []byte(texts[form])
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tabular[name](fullDecoder(), body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

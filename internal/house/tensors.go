@@ -3,7 +3,6 @@ package house
 import (
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -93,46 +92,39 @@ func (r *reader) tensor(t *table, location string) error {
 	if !slices.Contains(datatypes, datatype) {
 		fault(".datatype", "must be a datatype of the Open Inference Protocol, such as FP64, INT64 or BYTES")
 	}
-	rows, ok := rowsOf(shape)
-	if !ok {
+	c.rows, ok = r.rowsOf(shape)
+	switch {
+	case !ok:
 		fault(".shape", mustBeShape)
-		return nil
-	}
-	if data == nil {
+	case data == nil:
 		fault(".data", isRequired)
-		return nil
+	default:
+		t.columns = append(t.columns, c)
 	}
-	if c.rows, err = countValues(data); err != nil {
-		return err
-	}
-	if c.rows != rows {
-		fault(".data", "has "+strconv.Itoa(c.rows)+" values where the shape has "+strconv.Itoa(rows))
-		return nil
-	}
-	t.columns = append(t.columns, c)
 	return nil
 }
 
 const mustBeShape = "must be [n] or [n, 1] for n houses"
 
 // rowsOf returns the n of a shape [n] or [n, 1].
-func rowsOf(shape jsontext.Value) (n int, ok bool) {
-	var lengths []float64
-	if shape == nil || eachValue(shape, func(raw jsontext.Value) {
-		v, isNumber := parseNumber(raw)
-		if len(lengths) > 2 || !isNumber {
-			v = math.NaN()
-		}
-		lengths = append(lengths[:min(len(lengths), 2)], v)
-	}) != nil {
-		return 0, false
-	}
+func (r *reader) rowsOf(shape jsontext.Value) (n int, ok bool) {
 	const most = 1 << 30
-	ok = len(lengths) == 1 || len(lengths) == 2 && lengths[1] == 1
-	if !ok || !(lengths[0] >= 0 && lengths[0] <= most) || lengths[0] != math.Trunc(lengths[0]) {
+	if shape == nil {
 		return 0, false
 	}
-	return int(lengths[0]), true
+	lengths := 0
+	err := r.eachValue(shape, func(i int, raw jsontext.Value) {
+		v, isNumber := parseNumber(raw)
+		switch lengths = i + 1; {
+		case i == 0:
+			if ok = isNumber && v >= 0 && v <= most && v == math.Trunc(v); ok {
+				n = int(v)
+			}
+		case i > 1 || v != 1:
+			ok = false
+		}
+	})
+	return n, ok && lengths > 0 && err == nil
 }
 
 // output reads what a request wants to have answered: there is only the price.
