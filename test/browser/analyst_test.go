@@ -303,6 +303,45 @@ func TestALineWithAnotherNumberOfCells(t *testing.T) {
 	}
 }
 
+// TestTheDayOfASale is the day of valuation, as for the command line, where a
+// file has no other.
+func TestTheDayOfASale(t *testing.T) {
+	const record = `{"bedrooms":3,"bathrooms":2.5,"sqft_living":2220,"sqft_lot":6380,"floors":1.5,"sqft_above":1660,"sqft_basement":560,"zipcode":98115%s}`
+	const cells = "3,2.5,2220,6380,1.5,1660,560,98115"
+	s := start(t)
+	ctx := open(t, views[0])
+	choose(t, ctx, s, writeFile(t, "sold.csv", "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode,date,valuation_date\n"+
+		cells+",20140601T000000,\n"+cells+",20140601T000000,2015-05-01\n"+cells+",,\n"+cells+",June,\n"))
+	until(t, ctx, "the end", `document.getElementById("file-state").textContent.startsWith("Done")`)
+	if faults := text(t, ctx, "#file-result"); !strings.Contains(faults, "5\tvaluation_date must be a day") || strings.Contains(faults, "Not used") {
+		t.Errorf("the faults are %q", faults)
+	}
+	dir := t.TempDir()
+	run(t, ctx, browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(dir),
+		chromedp.Evaluate(`[...document.querySelectorAll("#file-result button")].find((b) => b.textContent === "Download CSV").click()`, nil))
+	path := filepath.Join(dir, "sold-prices.csv")
+	var lines []string
+	for end := time.Now().Add(patience); len(lines) != 5; time.Sleep(100 * time.Millisecond) {
+		if data, err := os.ReadFile(path); err == nil {
+			lines = strings.Split(strings.TrimSpace(string(data)), "\n")
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no whole file came back: %q", lines)
+		}
+	}
+	prices := map[string]bool{}
+	for i, day := range []string{`,"valuation_date":"2014-06-01"`, `,"valuation_date":"2015-05-01"`, ""} {
+		got, err := strconv.ParseFloat(lines[i+1][strings.LastIndex(lines[i+1], ",")+1:], 64)
+		if want := s.priced(fmt.Sprintf(record, day)); err != nil || got != want {
+			t.Errorf("line %d has the price %v (%v), the API says %.2f", i+2, got, err, want)
+		}
+		prices[fmt.Sprint(got)] = true
+	}
+	if len(prices) < 2 {
+		t.Error("the day changes nothing")
+	}
+}
+
 // TestTheModelIsShown with its accuracy and what it looks at.
 func TestTheModelIsShown(t *testing.T) {
 	s := start(t)

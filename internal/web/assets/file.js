@@ -4,6 +4,7 @@ import { Parquet } from "./parquet.js";
 
 const fields = ["bedrooms", "bathrooms", "sqft_living", "sqft_lot", "floors", "sqft_above", "sqft_basement", "zipcode", "waterfront", "view",
   "condition", "grade", "yr_built", "yr_renovated", "lat", "long", "sqft_living15", "sqft_lot15", "valuation_date"];
+const texts = ["zipcode", "valuation_date", "date"]; // columns whose values are not numbers
 const partings = { ";": "semicolons", "\t": "tabs", "|": "bars" }; // of columns, where they should be commas
 const shownFaults = 500; // lines that are listed
 const shownUnused = 20; // columns
@@ -75,7 +76,7 @@ async function run(source, signal) {
   const first = await reading.next();
   if (first.done) throw new Error("The file is empty.");
   const names = cells(first.value.text).map((name) => name.trim());
-  const columns = names.map((name) => (fields.includes(name) ? name : null));
+  const columns = names.map((name) => (fields.includes(name) || name === "date" ? name : null));
   const twice = names.find((name, i) => name && names.indexOf(name) < i);
   if (twice) throw new Error(`Column ${twice} stands twice in the first line.`);
   const missing = fields.slice(0, 8).filter((name) => !names.includes(name));
@@ -95,18 +96,20 @@ async function run(source, signal) {
     state.textContent = `${number(outcome.lines)} houses, ${number(outcome.faults.length)} lines with faults …`;
   };
   for await (const line of reading) {
-    const texts = cells(line.text);
-    if (texts.length !== names.length) {
+    const values = cells(line.text);
+    if (values.length !== names.length) {
       outcome.lines++;
-      outcome.faults.push({ line: line.number, why: `has ${texts.length} cells where the first line has ${names.length}` });
+      outcome.faults.push({ line: line.number, why: `has ${values.length} cells where the first line has ${names.length}` });
       continue;
     }
     const record = {};
     columns.forEach((name, i) => {
-      const text = texts[i].trim();
-      if (name && text) record[name] = name === "zipcode" || name === "valuation_date" || Number.isNaN(Number(text)) ? text : Number(text);
+      const text = values[i].trim();
+      if (name && text) record[name] = texts.includes(name) || Number.isNaN(Number(text)) ? text : Number(text);
     });
-    rows.push({ line: line.number, record });
+    const { date, ...house } = record; // the day, as of sales, where valuation_date has none
+    if (date) house.valuation_date ??= date;
+    rows.push({ line: line.number, record: house });
     if (rows.length === most) await flush();
   }
   await flush();
@@ -239,7 +242,6 @@ const groupRows = 10_000;
 // numbers, unknown where a cell holds none; zipcode, day and columns that are
 // not of a house stay text.
 async function parquet(outcome) {
-  const texts = ["zipcode", "valuation_date"];
   const taken = new Set([priceColumn]);
   const columns = cells(outcome.header.text).map((cell, i) => {
     let name = cell.trim() || "column_" + (i + 1);
