@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -68,24 +69,16 @@ func (c *CSVReader) fault(column int, message string) { c.faults.Add(c.rows.Faul
 func (d *Decoder) CSV(dst []House, body []byte) ([]House, error) {
 	const name = "body"
 	houses := dst[:0]
-	c, err := NewCSVReader(bytes.NewReader(body), name, d.Required, d.presentYear())
+	rows, err := anyRows(bytes.NewReader(body), name)
 	if err != nil {
 		return houses, err
 	}
-	var faults InvalidError
-	for i, column := range c.rows.header {
-		field, known := Lookup(column)
-		if known && d.Allowed.Has(field) || column == DateField || column == saleDateColumn {
-			continue
-		}
-		location, fault := name+":1: column "+clip([]byte(column)), d.unknownField(column, known)
-		if column == "" {
-			location, fault = name+":1: column "+strconv.Itoa(i+1), "has no name; an index is written with none"
-		}
-		if faults.count() {
-			faults.keep(location, fault, nil)
-		}
+	if !slices.ContainsFunc(rows.header, func(column string) bool { _, is := Lookup(column); return is }) {
+		return houses, errors.New(name + ":1: the first line must name the columns, such as bedrooms")
 	}
+	var faults InvalidError
+	d.checkHeader(rows, &faults)
+	c := &CSVReader{rows: rows, columns: NewColumns(rows.header, d.Required, d.presentYear())}
 	for {
 		h, _, _, err := c.Next()
 		if err == io.EOF {
@@ -110,4 +103,32 @@ func (d *Decoder) CSV(dst []House, body []byte) ([]House, error) {
 		return dst[:0], &faults
 	}
 	return houses, nil
+}
+
+// checkHeader adds what is wrong with the names of columns.
+func (d *Decoder) checkHeader(rows *Rows, faults *InvalidError) {
+	const place = "body:1: column "
+	var seen Set
+	for i, column := range rows.header {
+		field, known := Lookup(column)
+		taken := known && d.Allowed.Has(field)
+		if taken {
+			seen |= 1 << field
+		}
+		switch twice := rows.twice(i); {
+		case !twice && (taken || column == DateField || column == saleDateColumn):
+		case !faults.count():
+		case column == "":
+			faults.keep(place+strconv.Itoa(i+1), "has no name; an index is written with none", nil)
+		case twice:
+			faults.keep(place+clip([]byte(column)), "stands twice", nil)
+		default:
+			faults.keep(place+clip([]byte(column)), d.unknownField(column, known), nil)
+		}
+	}
+	for f := range Field(NumFields) {
+		if (d.Required &^ seen).Has(f) && faults.count() {
+			faults.keep(place+f.String(), isRequired, nil)
+		}
+	}
 }

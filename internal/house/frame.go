@@ -11,11 +11,18 @@ import (
 // dataframe_split, with columns and data; dataframe_records or instances, with
 // an object for each house; and inputs, with an array for each field or, again,
 // an object for each house. It appends the houses to dst[:0]. Errors are as of
-// [Decoder.Records].
+// [Decoder.Records]. A bare NaN is an unknown value.
 func (d *Decoder) Frame(dst []House, body []byte) ([]House, error) {
+	read := func(body []byte) ([]House, error) { return d.frame(dst, body) }
+	houses, err := read(body)
+	return reread(body, houses, err, read)
+}
+
+func (d *Decoder) frame(dst []House, body []byte) ([]House, error) {
 	const forms = "must be an object with one of dataframe_split, dataframe_records, instances and inputs"
 	r := d.open(body, false)
 	defer r.close()
+	r.table = true
 	houses, found := dst[:0], 0
 	object := r.json.PeekKind() == jsontext.KindBeginObject
 	err := r.members("body", forms, func(name string) (err error) {
@@ -27,6 +34,8 @@ func (d *Decoder) Frame(dst []House, body []byte) ([]House, error) {
 			houses, err = r.inputs(houses)
 		case name == "dataframe_records" || name == "instances" || name == "inputs":
 			houses, err = r.records(houses)
+		case name == "params": // of models that take some
+			return r.skip(jsontext.KindBeginObject, "body.params", "must be an object")
 		default:
 			return r.misfit("body."+clip([]byte(name)), "is not a member of the body, which is only one of dataframe_split, dataframe_records, instances and inputs")
 		}
@@ -56,7 +65,7 @@ func (r *reader) split(houses []House) ([]House, error) {
 			data = true
 			rows, err = r.readArray(at+".data", "must be an array of rows")
 		case "index":
-			err = r.json.SkipValue()
+			err = r.skip(jsontext.KindBeginArray, at+".index", "must be an array")
 		default:
 			err = r.misfit(at+"."+clip([]byte(member)), "is not a member of the table, which is only index, columns and data")
 		}
@@ -105,11 +114,11 @@ func (r *reader) inputs(houses []House) ([]House, error) {
 	err := r.members(at, "", func(name string) error {
 		location := at + "." + clip([]byte(name))
 		values, err := r.readArray(location, "must be an array of values")
-		if err != nil || values == nil {
+		if err != nil {
 			return err
 		}
 		c, ok := r.column(&t, name, location)
-		if !ok {
+		if !ok || values == nil {
 			return nil
 		}
 		c.before, c.values, c.rows = location, values, rowsUnknown

@@ -37,6 +37,25 @@ type Rows struct {
 // NewRows reads the header of the file; name is what errors call it. It is an
 // error if a column stands there twice.
 func NewRows(r io.Reader, name string) (*Rows, error) {
+	t, err := anyRows(r, name)
+	if err != nil {
+		return nil, err
+	}
+	for i, column := range t.header {
+		if t.twice(i) {
+			return nil, fmt.Errorf("%s:1: column %s stands twice", name, clip([]byte(column)))
+		}
+	}
+	return t, nil
+}
+
+// twice says whether a column of this name stands before it.
+func (t *Rows) twice(column int) bool {
+	return t.header[column] != "" && slices.Contains(t.header[:column], t.header[column])
+}
+
+// anyRows is NewRows where a column may stand twice.
+func anyRows(r io.Reader, name string) (*Rows, error) {
 	limit := &rowLimit{from: r}
 	limit.refill()
 	buffered := bufio.NewReaderSize(limit, readBuffer)
@@ -57,11 +76,7 @@ func NewRows(r io.Reader, name string) (*Rows, error) {
 	}
 	t.line, _ = t.csv.FieldPos(0)
 	for _, column := range header {
-		column = strings.TrimSpace(column)
-		if column != "" && slices.Contains(t.header, column) {
-			return nil, fmt.Errorf("%s:1: column %s stands twice", name, clip([]byte(column)))
-		}
-		t.header = append(t.header, strings.Clone(column))
+		t.header = append(t.header, strings.Clone(strings.TrimSpace(column)))
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package house
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,21 +35,22 @@ func (r *reader) column(t *table, name, location string) (c column, ok bool) {
 	c.name = name
 	field, known := Lookup(name)
 	c.field, c.day = field, name == DateField
-	var fault string
-	switch taken := known && r.Allowed.Has(field); {
-	case !taken && !c.day:
-		fault = r.unknownField(name, known)
-	case c.day && t.dated, taken && t.seen.Has(field):
-		fault = "stands twice"
-	case c.day:
+	taken := known && r.Allowed.Has(field)
+	twice := c.day && t.dated || taken && t.seen.Has(field)
+	switch {
+	case c.day && !twice:
 		t.dated = true
 		return c, true
-	default:
+	case taken && !twice:
 		t.seen |= 1 << field
 		return c, true
-	}
-	if r.faults.count() {
-		r.faults.keep(location, clip([]byte(name))+" "+fault, nil)
+	case !r.faults.count():
+	case name == "":
+		r.faults.keep(location, "has no name", nil)
+	case twice:
+		r.faults.keep(location, name+" stands twice", nil)
+	default:
+		r.faults.keep(location, clip([]byte(name))+" "+r.unknownField(name, known), nil)
 	}
 	return column{}, false
 }
@@ -179,27 +181,26 @@ func (r *reader) row(json *jsontext.Decoder, h *House, t *table, row int) (cells
 }
 
 // eachValue calls each with the values of an array in their order and their
-// indexes, and with those of arrays in it in their place.
+// indexes. A value may stand in an array of its own, as in a matrix of one
+// column.
 func (r *reader) eachValue(array jsontext.Value, each func(i int, raw jsontext.Value)) error {
 	json := r.inner(array)
-	for i := 0; ; {
-		switch json.PeekKind() {
-		case jsontext.KindBeginArray, jsontext.KindEndArray:
-			if _, err := json.ReadToken(); err != nil {
-				return err
-			}
-			if json.StackDepth() == 0 {
-				return nil
-			}
-		default:
-			raw, err := json.ReadValue()
-			if err != nil {
-				return err
-			}
-			each(i, raw)
-			i++
-		}
+	if _, err := json.ReadToken(); err != nil {
+		return err
 	}
+	for i := 0; json.PeekKind() != jsontext.KindEndArray; i++ {
+		raw, err := json.ReadValue()
+		if err != nil {
+			return err
+		}
+		if raw.Kind() == jsontext.KindBeginArray {
+			if alone := jsontext.Value(bytes.TrimSpace(raw[1 : len(raw)-1])); alone.IsValid() && alone.Kind() != jsontext.KindBeginArray {
+				raw = alone
+			}
+		}
+		each(i, raw)
+	}
+	return nil
 }
 
 // inner returns a decoder of a part that was read, good until the next.
@@ -241,6 +242,14 @@ func (r *reader) members(location, message string, each func(name string) error)
 	return err
 }
 
+// skip reads past a member that is not heeded, which must be of a kind or null.
+func (r *reader) skip(kind jsontext.Kind, location, message string) error {
+	if is := r.json.PeekKind(); is != kind && is != jsontext.KindNull {
+		return r.misfit(location, message)
+	}
+	return r.json.SkipValue()
+}
+
 // text reads a string, or notes that it is none.
 func (r *reader) text(location string) (string, error) {
 	if r.json.PeekKind() != jsontext.KindString {
@@ -268,4 +277,42 @@ func (r *reader) list(location, message string, each func(location string) error
 	}
 	_, err := r.json.ReadToken()
 	return err
+}
+
+// reread reads a body again by read if it failed at a bare NaN, which pandas and
+// NumPy write for an unknown value though it is not JSON. The first error counts
+// unless that helps.
+func reread(body []byte, houses []House, err error, read func(body []byte) ([]House, error)) ([]House, error) {
+	var syntax *SyntaxError
+	if !errors.As(err, &syntax) {
+		return houses, err
+	}
+	text, found := withoutNaN(body)
+	if !found {
+		return houses, err
+	}
+	again, secondErr := read(text)
+	if errors.As(secondErr, &syntax) {
+		return houses, err
+	}
+	return again, secondErr
+}
+
+// withoutNaN returns the text with null for each NaN outside of strings, and
+// whether there was one.
+func withoutNaN(text []byte) (without []byte, found bool) {
+	from, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == 'N' && !quoted && bytes.HasPrefix(text[i:], []byte("NaN")):
+			without = append(append(without, text[from:i]...), "null"...)
+			i += len("NaN") - 1
+			from, found = i+1, true
+		}
+	}
+	return append(without, text[from:]...), found
 }

@@ -137,6 +137,29 @@ func TestTensorsReturnTheID(t *testing.T) {
 	}
 }
 
+// TestWhatPandasWrites is read, though NaN is not JSON.
+func TestWhatPandasWrites(t *testing.T) {
+	for form, body := range map[string]string{
+		"tensors": `{"model_name":"housing","model_version":null,"id":"\\\"NaN","inputs":` + tensorsOf(map[string]string{"grade": "[8, NaN]", "waterfront": "[true, [false]]"}) + `}`,
+		"frame":   `{"inputs":` + inputsOf(map[string]string{"grade": "[8,NaN]", "waterfront": "[ [true],false]"}) + `,"params":{"NaN":1}}`,
+	} {
+		houses, err := tabular[form](fullDecoder(), []byte(body))
+		if err != nil || len(houses) != 2 {
+			t.Fatalf("%s: %d houses, %v", form, len(houses), err)
+		}
+		if a, b := houses[0].Values, houses[1].Values; a[house.Grade] != 8 || !math.IsNaN(b[house.Grade]) || a[house.Waterfront] != 1 || b[house.Waterfront] != 0 {
+			t.Errorf("%s: %v and %v", form, a, b)
+		}
+	}
+	_, err := fullDecoder().Frame(nil, []byte(`{"inputs":`+inputsOf(map[string]string{"grade": "[NaN, NaN]", "bedrooms": "[3, NaN]"})+`}`))
+	if want := "body.inputs.bedrooms[1]: bedrooms is required, is null"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, err := fullDecoder().Records(nil, body(only(`"grade":NaN`))); err == nil {
+		t.Error("/v1/predict reads what is not JSON")
+	}
+}
+
 // requiredValues are values of two houses for the fields that are required.
 var requiredValues = map[string]string{
 	"bedrooms": "[3, 2]", "bathrooms": "[2.5, 1]", "sqft_living": "[2220, 860]", "sqft_lot": "[6380, 7200]", "floors": "[1.5, 1]",
@@ -220,19 +243,31 @@ func TestFaultsOfTables(t *testing.T) {
 		{"no houses", "tensors", strings.NewReplacer(`"shape":[2]`, `"shape":[0]`, "[3, 2]", "[]").Replace(`{"inputs":` + tensorsOf(map[string]string{
 			"bathrooms": "[]", "sqft_living": "[]", "sqft_lot": "[]", "floors": "[]", "sqft_above": "[]", "sqft_basement": "[]", "zipcode": "[]"}) + `}`), []string{
 			"body.inputs: must have at least 1 record"}},
+		{"a tensor without a name, a field that is there and not read", "tensors", `{"inputs":[{"shape":[2],"datatype":"FP64","data":[1,1]},{"name":"","shape":[2],"datatype":"FP64","data":[1,1]},` +
+			strings.TrimPrefix(strings.Replace(tensorsOf(nil), `"data":["98115"`, `"size":2,"data":["98115"`, 1), "[") + `}`, // the zipcode
+			[]string{"body.inputs[0].name: has no name", "body.inputs[1].name: has no name", "body.inputs[9].size: is not a member of a tensor, which is only name, shape, datatype, parameters and data, is 2"}},
+		{"arrays in arrays", "tensors", `{"inputs":` + tensorsOf(map[string]string{"bedrooms": "[[3], []]", "floors": "[[1,1], [[1]]]", "bathrooms": "[1, [1], 1]"}) + `}`, []string{
+			"body.inputs[0].data: has 3 values where the shape has 2", "body.inputs[1].data[1]: bedrooms must be a whole number",
+			"body.inputs[2].data[0]: floors must be a number", "body.inputs[2].data[1]: floors must be a number"}},
+		{"members that are not heeded", "tensors", `{"parameters":7,"model_name":[],"inputs":` + tensorsOf(nil) + `,"outputs":[{"name":"price","parameters":[],"shape":[2]}]}`, []string{
+			"body.parameters: must be an object, is 7", "body.model_name: must be a string", "body.outputs[0].parameters: must be an object",
+			"body.outputs[0].shape: is not a member of an output, which is only name and parameters"}},
+		{"true and false where they are none", "tensors", `{"inputs":` + tensorsOf(map[string]string{"bedrooms": "[true, false]"}) + `}`, []string{
+			"body.inputs[1].data[0]: bedrooms must be a whole number, is true", "body.inputs[1].data[1]: bedrooms must be a whole number, is false"}},
 		{"another output", "tensors", `{"inputs":` + tensorsOf(nil) + `,"outputs":[{"name":"price","parameters":{"binary_data":false}},{"name":"low"},{},1]}`, []string{
 			"body.outputs[1].name: must be price, the only output", "body.outputs[2].name: must be price, the only output", "body.outputs[3]: must be an object with a name, is 1"}},
 
 		{"no object", "frame", `7`, []string{"body: must be an object with one of dataframe_split, dataframe_records, instances and inputs, is 7"}},
 		{"nothing", "frame", `{}`, []string{"body: must be an object with one of dataframe_split, dataframe_records, instances and inputs"}},
 		{"two forms", "frame", `{"instances":[` + seattle + `],"inputs":` + inputsOf(nil) + `}`, []string{"body: must be an object with one of dataframe_split, dataframe_records, instances and inputs"}},
-		{"another member", "frame", `{"instances":[` + seattle + `],"params":{}}`, []string{
-			"body.params: is not a member of the body, which is only one of dataframe_split, dataframe_records, instances and inputs"}},
+		{"other members", "frame", `{"instances":[` + seattle + `],"params":[],"signature_name":"a"}`, []string{
+			"body.params: must be an object",
+			"body.signature_name: is not a member of the body, which is only one of dataframe_split, dataframe_records, instances and inputs, is \"a\""}},
 		{"records", "frame", `{"dataframe_records":[` + only(`"grade":14`) + `]}`, []string{"body.dataframe_records[0].grade: must be at most 13, is 14"}},
 		{"without names", "frame", `{"instances":[[3,2.5]]}`, []string{"body.instances[0]: must be an object with the fields of a house"}},
 		{"no records", "frame", `{"inputs":[]}`, []string{"body.inputs: must have at least 1 record"}},
 		{"columns", "frame", `{"inputs":` + inputsOf(map[string]string{"grade": "[8, 14]", "zipcode": "[1]", "floors": "1.5", "id": "[1, 2]"}) + `}`, []string{
-			"body.inputs.floors: must be an array of values, is 1.5", "body.inputs.id: id is not a field of a house", "body.inputs: floors is required",
+			"body.inputs.floors: must be an array of values, is 1.5", "body.inputs.id: id is not a field of a house",
 			"body.inputs.grade[1]: grade must be at most 13, is 14", "body.inputs.zipcode: has 1 values where bathrooms has 2"}},
 		{"split", "frame", split(tableHeader+`,"grade","id"`, `[3,2.5,2220,6380,1.5,1660,560,"98115",14,1],[3,2.5,12,6380,1.5,1660,560,98115,8],7`), []string{
 			"body.dataframe_split.columns[9]: id is not a field of a house", "body.dataframe_split.data[0][8]: grade must be at most 13, is 14",
@@ -250,6 +285,10 @@ func TestFaultsOfTables(t *testing.T) {
 			"body:1: column home: is not a field of a house", "body:2: column sqft_living: must be at least 100, is 12", "body:3: column grade: must be at most 13, is 14",
 			"body:4: has 1 cells where the header has 10"}},
 		{"an index", "csv", "," + csvHeader + "\n0,3,2.5,2220,6380,1.5,1660,560,98115\n", []string{"body:1: column 1: has no name; an index is written with none"}},
+		{"columns", "csv", "bedroms,bathrooms,sqft_living,floors,grade,floors\n3,2.5,12,1.5,8,2\n", []string{
+			"body:1: column bedroms: is not a field of a house, did you mean bedrooms?", "body:1: column floors: stands twice", "body:1: column bedrooms: is required",
+			"body:1: column sqft_lot: is required", "body:1: column sqft_above: is required", "body:1: column sqft_basement: is required", "body:1: column zipcode: is required",
+			"body:2: column sqft_living: must be at least 100, is 12"}},
 		{"no rows", "csv", csvHeader + "\n", []string{"body: must have at least 1 record"}},
 	}
 	for _, test := range tests {
@@ -276,7 +315,9 @@ func TestTablesThatAreNone(t *testing.T) {
 		{"tensors", `{"inputs":[{"name":"grade","name":"view"}]}`, `not JSON at byte 27: the name "name" stands twice in one object`},
 		{"frame", `{"inputs":{"grade":[1]}} {}`, "not JSON at byte 25: there is more after the end of the JSON"},
 		{"csv", "", "body: is empty, must begin with a header"},
-		{"csv", "3,2.5,2220\n", "body:1: columns bedrooms, bathrooms, sqft_living, sqft_lot, floors, sqft_above, sqft_basement, zipcode are missing"},
+		{"csv", "3,2.5,2220,6380,1,2220,0,98115,0,0,98115\n", "body:1: the first line must name the columns, such as bedrooms"},
+		{"tensors", `{"inputs":[{"name":"grade","data":[NaN,Infinity]}]}`, "not JSON at byte 35: invalid character 'N' at start of value"},
+		{"frame", `{"inputs":{"grade":[Nan]}}`, "not JSON at byte 20: invalid character 'N' at start of value"},
 		{"csv", csvHeader + "\n\"3,1\n", `body:2: not CSV: extraneous or missing " in quoted-field`},
 	} {
 		houses, err := tabular[test.reader](fullDecoder(), []byte(test.body))

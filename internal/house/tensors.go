@@ -18,16 +18,29 @@ const PriceTensor = "price"
 // (github.com/kserve/open-inference-protocol), of JSON alone: a tensor of shape
 // [n] or [n, 1] for each field, under its name, with a value for each of the n
 // houses; null is an unknown one. It appends the houses to dst[:0] and returns
-// the request's id too. Errors are as of [Decoder.Records].
+// the request's id too. Errors are as of [Decoder.Records]. A bare NaN is an unknown value too.
 func (d *Decoder) Tensors(dst []House, body []byte) (houses []House, id string, err error) {
+	read := func(body []byte) (houses []House, err error) {
+		houses, id, err = d.tensors(dst, body)
+		return houses, err
+	}
+	houses, err = read(body)
+	houses, err = reread(body, houses, err, read)
+	return houses, id, err
+}
+
+func (d *Decoder) tensors(dst []House, body []byte) (houses []House, id string, err error) {
 	r := d.open(body, false)
 	defer r.close()
+	r.table = true
 	var t table
 	object, found := r.json.PeekKind() == jsontext.KindBeginObject, false
 	err = r.members("body", "must be an object with the member inputs", func(name string) (err error) {
 		switch null := r.json.PeekKind() == jsontext.KindNull; {
+		case name == "model_name" || name == "model_version": // KServe's client repeats the path
+			err = r.skip(jsontext.KindString, "body."+name, "must be a string")
 		case name == "parameters" || null && (name == "id" || name == "outputs"):
-			err = r.json.SkipValue()
+			err = r.skip(jsontext.KindBeginObject, "body."+name, "must be an object")
 		case name == "id":
 			id, err = r.text("body.id")
 		case name == "inputs":
@@ -70,14 +83,20 @@ func (r *reader) tensor(t *table, location string) error {
 		case "data":
 			data, err = r.readArray(location+".data", "must be an array of values: tensors in binary are not read")
 		case "parameters":
-			err = r.json.SkipValue()
+			err = r.skip(jsontext.KindBeginObject, location+".parameters", "must be an object")
 		default:
 			err = r.misfit(location+"."+clip([]byte(member)), "is not a member of a tensor, which is only name, shape, datatype, parameters and data")
 		}
 		return err
 	})
-	if err != nil || r.faults.Total > before {
+	if err != nil {
 		return err
+	}
+	if r.faults.Total > before {
+		if name != "" {
+			r.column(t, name, location+".name") // is there, though it is not read
+		}
+		return nil
 	}
 	fault := func(member, message string) {
 		if r.faults.count() {
@@ -132,11 +151,15 @@ func (r *reader) output(location string) error {
 	var name string
 	before := r.faults.Total
 	err := r.members(location, "must be an object with a name", func(member string) (err error) {
-		if member == "name" {
+		switch member {
+		case "name":
 			name, err = r.text(location + ".name")
-			return err
+		case "parameters":
+			err = r.skip(jsontext.KindBeginObject, location+".parameters", "must be an object")
+		default:
+			err = r.misfit(location+"."+clip([]byte(member)), "is not a member of an output, which is only name and parameters")
 		}
-		return r.json.SkipValue()
+		return err
 	})
 	if err == nil && r.faults.Total == before && name != PriceTensor && r.faults.count() {
 		r.faults.keep(location+".name", "must be "+PriceTensor+", the only output", nil)

@@ -132,7 +132,7 @@ func (a *API) renderPage(answers map[*bodyDoc][]byte) (page, error) {
 			}
 		}
 		for _, status := range a.problems(r) {
-			op.Errors = append(op.Errors, pageError{status, http.StatusText(status), errorHelp(status)})
+			op.Errors = append(op.Errors, pageError{status, http.StatusText(status), errorHelp(status, r.csv != "")})
 		}
 		operations = append(operations, op)
 	}

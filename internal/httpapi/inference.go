@@ -51,7 +51,7 @@ func (a *API) inferenceRoutes() []route {
 	infer.id, inferVersion.id = "infer", "inferVersion"
 	inferVersion.summary = "Price houses with one version"
 	metadata := operation{
-		id: "inferenceModel", tag: tag, summary: "The model", description: "Which tensors it takes and answers, and which versions run here.",
+		id: "inferenceModel", tag: tag, summary: "The model", description: "Which tensors it takes and answers, and which version does.",
 		status: http.StatusOK, media: mediaJSON, answer: reflect.TypeFor[InferenceModel](), errors: []int{http.StatusServiceUnavailable},
 	}
 	version := metadata
@@ -109,7 +109,7 @@ type InferenceModelReady struct {
 // InferenceModel describes the model.
 type InferenceModel struct {
 	Name     string          `json:"name" doc:"Name of the model."`
-	Versions []string        `json:"versions" nullable:"false" doc:"Versions that run on the replica that answers; others of the registry are loaded when they are asked for."`
+	Versions []string        `json:"versions" nullable:"false" doc:"The version that answers, or that the path names. /v1/models lists all."`
 	Platform string          `json:"platform" doc:"Kind of model."`
 	Inputs   []TensorOfModel `json:"inputs" nullable:"false" doc:"Tensors that a request may have. Which it must have are the required fields of /v1/predict."`
 	Outputs  []TensorOfModel `json:"outputs" nullable:"false" doc:"Tensors that are answered."`
@@ -125,16 +125,18 @@ type TensorOfModel struct {
 // InferenceRequest is the body of POST …/infer. It is read by
 // [house.Decoder.Tensors]; clients and tests write it.
 type InferenceRequest struct {
-	ID         string            `json:"id,omitempty" doc:"Is answered again."`
+	ID         *string           `json:"id,omitempty" nullable:"true" doc:"Is answered again."`
+	Model      *string           `json:"model_name,omitempty" nullable:"true" doc:"Is not heeded: the path names the model."`
+	Version    *string           `json:"model_version,omitempty" nullable:"true" doc:"Is not heeded: the path may name a version."`
 	Parameters map[string]any    `json:"parameters,omitempty" doc:"None is heeded."`
 	Inputs     []InputTensor     `json:"inputs" nullable:"false" doc:"A tensor for each field."`
-	Outputs    []RequestedOutput `json:"outputs,omitempty" nullable:"false" doc:"Outputs that are wanted: price, the only one."`
+	Outputs    []RequestedOutput `json:"outputs,omitempty" nullable:"true" doc:"Outputs that are wanted: price, the only one."`
 }
 
 // InputTensor is one field of every house.
 type InputTensor struct {
 	Name       string         `json:"name" doc:"Field of a house, or valuation_date."`
-	Shape      []int          `json:"shape" nullable:"false" doc:"[n] or [n, 1] for n houses."`
+	Shape      []int          `json:"shape" nullable:"false" minItems:"1" maxItems:"2" doc:"[n] or [n, 1] for n houses."`
 	Datatype   string         `json:"datatype" enum:"BOOL,UINT8,UINT16,UINT32,UINT64,INT8,INT16,INT32,INT64,FP16,FP32,FP64,BYTES" doc:"Datatype of the protocol."`
 	Parameters map[string]any `json:"parameters,omitempty" doc:"None is heeded."`
 	Data       []any          `json:"data" nullable:"false" doc:"A value for each house, as the field has it in /v1/predict."`
@@ -218,11 +220,8 @@ func (a *API) inferenceModel(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := InferenceModel{Name: inferenceModel, Platform: m.Type, Versions: []string{},
+	answer := InferenceModel{Name: inferenceModel, Platform: m.Type, Versions: []string{m.Manifest.Version},
 		Outputs: []TensorOfModel{{house.PriceTensor, "FP64", []int{-1}}}}
-	for _, running := range a.Valuer.Models() {
-		answer.Versions = append(answer.Versions, running.Manifest.Version)
-	}
 	for _, s := range house.Fields() {
 		answer.Inputs = append(answer.Inputs, TensorOfModel{s.Name, tensorType(s.Kind), []int{-1}})
 	}
@@ -243,11 +242,11 @@ func tensorType(k house.Kind) string {
 
 // infer prices the houses that tensors hold.
 func (a *API) infer(x *exchange, r *http.Request) error {
-	if r.Header.Get("Inference-Header-Content-Length") != "" {
-		return problem(http.StatusUnsupportedMediaType, "tensors in binary are not read: send their data as JSON, as with binary_data=False")
-	}
 	var id string
 	read := func(dst []house.House, body []byte) (houses []house.House, err error) {
+		if r.Header.Get("Inference-Header-Content-Length") != "" {
+			return dst[:0], problem(http.StatusUnsupportedMediaType, "tensors in binary are not read: send their data as JSON, as with binary_data=False")
+		}
 		houses, id, err = a.full.Tensors(dst, body)
 		return houses, err
 	}

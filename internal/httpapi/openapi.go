@@ -140,8 +140,9 @@ func (a *API) describe(answers map[*bodyDoc][]byte) *huma.OpenAPI {
 			if r.prices() && len(pathParameters(r.path)) == 0 {
 				op.Parameters = append(op.Parameters, choiceParameters()...)
 			}
-			if r.csv {
-				op.RequestBody.Content[mediaCSV] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
+			if r.csv != "" {
+				op.RequestBody.Content[mediaCSV] = &huma.MediaType{Example: r.csv,
+					Schema: &huma.Schema{Type: "string", Description: "A table whose first line names the columns: fields of a house. An empty cell is an unknown value."}}
 			}
 		}
 		for _, name := range pathParameters(r.path) {
@@ -177,7 +178,7 @@ func (a *API) describe(answers map[*bodyDoc][]byte) *huma.OpenAPI {
 		}
 		for _, status := range a.problems(r) {
 			op.Responses[strconv.Itoa(status)] = &huma.Response{
-				Description: errorHelp(status), Headers: problemHeaders(status),
+				Description: errorHelp(status, r.csv != ""), Headers: problemHeaders(status),
 				Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problemSchema}},
 			}
 		}
@@ -262,8 +263,18 @@ func answerHeaders(r *route) map[string]*huma.Param {
 	return headers
 }
 
-// errorHelp says when a problem with this status is the answer.
-func errorHelp(status int) string {
+// errorHelp says when a problem with this status is the answer of a route, which
+// may take CSV.
+func errorHelp(status int, csv bool) string {
+	switch {
+	case !csv:
+	case status == http.StatusBadRequest:
+		return "The body is neither JSON nor CSV, whichever it is said to be, or the query cannot be read."
+	case status == http.StatusUnsupportedMediaType:
+		return "The body is neither application/json nor text/csv in UTF-8, or has a Content-Encoding."
+	case status == http.StatusUnprocessableEntity:
+		return "The body is a table that breaks the schema; errors lists every fault, the first 100 of them."
+	}
 	switch status {
 	case http.StatusBadRequest:
 		return "The body is not JSON, or the query cannot be read."

@@ -27,8 +27,9 @@ type Problem struct {
 	Detail string        `json:"detail"`
 	Errors []house.Fault `json:"errors,omitempty"`
 	// Line is for clients of the Open Inference Protocol, which know no problems.
-	Line string `json:"error,omitempty" doc:"Detail and faults in one line, as the Open Inference Protocol has errors; only under /v2."`
+	Line string `json:"error,omitempty" doc:"Detail and the first faults in one line, as the Open Inference Protocol has errors; only under /v2."`
 
+	total      int    // faults, of which Errors are the first
 	retryAfter string // seconds
 	challenge  string // of WWW-Authenticate
 	close      bool   // the rest of the request is not read
@@ -137,7 +138,7 @@ func asProblem(err error) *Problem {
 		return problem(http.StatusBadRequest, syntax.Error())
 	case errors.As(err, &invalid):
 		p := problem(http.StatusUnprocessableEntity, invalidDetail(invalid))
-		p.Errors = readable(invalid.Faults)
+		p.Errors, p.total = readable(invalid.Faults), invalid.Total
 		return p
 	case errors.Is(err, valuer.ErrUnknownVersion):
 		return problem(http.StatusNotFound, "there is no such model version; /v1/models lists those there are")
@@ -198,12 +199,13 @@ func (x *exchange) write(p *Problem) {
 	x.answer(p.Status, valueProblemJSON, body)
 }
 
-// line returns the detail with the first faults.
+// line returns the detail, with the first faults where there are some.
 func (p *Problem) line() string {
-	if len(p.Errors) == 0 {
+	if p.total == 0 {
 		return p.Detail
 	}
-	return p.Detail + ": " + (&house.InvalidError{Faults: p.Errors, Total: len(p.Errors)}).Error()
+	detail, _, _ := strings.Cut(p.Detail, ",") // which counts those that are listed
+	return detail + ": " + (&house.InvalidError{Faults: p.Errors, Total: p.total}).Error()
 }
 
 // marshal returns the problem as JSON.

@@ -25,7 +25,7 @@ type operation struct {
 	errors                        []int        // statuses of problems
 	page                          bool         // for people: the documents do not name it
 	probe                         bool         // is asked again and again, and not traced
-	csv                           bool         // the body may be CSV too
+	csv                           string       // example of a body that is CSV; "" takes none
 	form                          bool         // a page that takes a form
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"housing/internal/auth"
 	"housing/internal/house"
 )
@@ -24,7 +26,7 @@ func (a *API) scoringRoutes() []route {
 		{method: "POST", path: "/invocations", scope: auth.Predict, handle: a.invocations, operation: operation{
 			id: "invocations", tag: tag, summary: "Price houses",
 			description: "Prices the houses of one of dataframe_split, dataframe_records, instances and inputs, or of CSV with a header. The fields, and what is required, are those of /v1/predict, and so is the answer.",
-			request:     reflect.TypeFor[Invocation](), example: `{"dataframe_records":[` + string(exampleRecord()) + `]}`, csv: true,
+			request:     reflect.TypeFor[Invocation](), example: `{"dataframe_records":[` + string(exampleRecord()) + `]}`, csv: exampleTable,
 			status: http.StatusOK, media: mediaJSON, answer: reflect.TypeFor[Prediction](), errors: predictErrors,
 		}},
 	}
@@ -37,6 +39,14 @@ type Invocation struct {
 	DataframeRecords []map[string]any `json:"dataframe_records,omitempty" nullable:"false" doc:"An object with the fields of each house, as /v1/predict has them in records."`
 	Instances        []map[string]any `json:"instances,omitempty" nullable:"false" doc:"The same."`
 	Inputs           any              `json:"inputs,omitempty" doc:"The same, or an object with an array for each field."`
+	Params           map[string]any   `json:"params,omitempty" doc:"None is heeded."`
+}
+
+// TransformSchema lets the schema ask for one of the tables.
+func (Invocation) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	least, most := 1, 2 // params beside it
+	s.MinProperties, s.MaxProperties = &least, &most
+	return s
 }
 
 // Frame is a table by rows.
@@ -45,6 +55,14 @@ type Frame struct {
 	Columns []string `json:"columns" nullable:"false" doc:"Fields of a house."`
 	Data    [][]any  `json:"data" nullable:"false" doc:"An array for each house, with a value for each column."`
 }
+
+// TransformSchema says that no row may be null.
+func (Frame) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["data"].Items.Nullable = false
+	return s
+}
+
+const exampleTable = "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,sqft_basement,zipcode,grade\n3,2.5,2220,6380,1.5,1660,560,98115,8\n"
 
 // invocations prices the houses of a table.
 func (a *API) invocations(x *exchange, r *http.Request) error {
