@@ -189,7 +189,7 @@ images: ## build the image housing-api:VERSION for this machine (needs Docker)
 # Takes 10 minutes and a machine with nothing else to do. NGINX_IMAGE and the
 # like name other images than deploy/compose/.env does.
 .PHONY: e2e-compose
-e2e-compose: ## build the image, bring deploy/compose up and break it part by part under load (needs Docker)
+e2e-compose: images ## build the image, bring deploy/compose up and break it part by part under load (needs Docker)
 	E2E=compose go test -v -timeout 60m -count 1 -run 'Image|Compose|Secrets' ./test/deploy
 
 # PLUGINS=DIR is a folder with the provider, where the registry is out of reach.
