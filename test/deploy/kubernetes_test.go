@@ -113,7 +113,7 @@ func (c *cluster) waitReady(t *testing.T, deployment string, want int) {
 // testAutoscaling loads the pods until there are more of them, and lets go.
 func (c *cluster) testAutoscaling(t *testing.T, url string) {
 	many := `{"records": [` + strings.TrimSuffix(strings.Repeat(strings.TrimSuffix(strings.TrimPrefix(oneHouse, `{"records": [`), "]}")+",", 900), ",") + "]}"
-	stop := Load{URL: url, Token: c.token(t), Rate: 80, Fresh: 20, Body: many}.Start(t)
+	stop := Load{URL: url, Token: c.token(t), Rate: 200, Fresh: 20, Body: many}.Start(t)
 	replicas := func() int {
 		n, _ := strconv.Atoi(c.kubectl(t, "get", "deployment", "housing-api", "-o", "jsonpath={.spec.replicas}"))
 		return n
