@@ -210,8 +210,8 @@ func (r *reader) inner(part jsontext.Value) *jsontext.Decoder {
 	return &r.parts
 }
 
-// readArray reads an array to be looked into later, or notes that it is none, and
-// then returns nil.
+// readArray reads an array to be looked into later, or notes that it is none,
+// and then returns nil.
 func (r *reader) readArray(location, message string) (jsontext.Value, error) {
 	if r.json.PeekKind() != jsontext.KindBeginArray {
 		return nil, r.misfit(location, message)

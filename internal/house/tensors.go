@@ -18,7 +18,8 @@ const PriceTensor = "price"
 // (github.com/kserve/open-inference-protocol), of JSON alone: a tensor of shape
 // [n] or [n, 1] for each field, under its name, with a value for each of the n
 // houses; null is an unknown one. It appends the houses to dst[:0] and returns
-// the request's id too. Errors are as of [Decoder.Records]. A bare NaN is an unknown value too.
+// the request's id too. Errors are as of [Decoder.Records]. A bare NaN is an
+// unknown value too.
 func (d *Decoder) Tensors(dst []House, body []byte) (houses []House, id string, err error) {
 	read := func(body []byte) (houses []House, err error) {
 		houses, id, err = d.tensors(dst, body)
