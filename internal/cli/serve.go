@@ -124,6 +124,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 	}
 	c.limitMemory(p.getenv)
 	saveMemory(p.getenv)
+	stop := forgetAgain()
+	defer stop()
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {
 		fmt.Fprintf(p.stderr, "\nTry it:\n\n  %s\n\nor open http://%s/docs\n\n",

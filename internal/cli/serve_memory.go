@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
+	"time"
 
 	"housing/internal/config"
 	"housing/internal/httpapi"
@@ -47,6 +50,34 @@ func saveMemory(getenv config.Getenv) {
 // garbageFor returns the percentage of garbage for so many bytes in use.
 func garbageFor(inUse uint64) int {
 	return max(garbagePercent, int(100*leastGarbage/max(inUse, 1)))
+}
+
+// Requests too need some of the program only once, the first most of all. What
+// they did is forgotten so long after the start, and then ever more seldom: the
+// pages that are in use come back within a millisecond.
+const (
+	forgetAfter  = 250 * time.Millisecond
+	forgetSeldom = time.Hour
+)
+
+// forgetAgain calls forgetStart now and then until stop is called.
+func forgetAgain() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for wait := forgetAfter; ; wait = min(2*wait, forgetSeldom) {
+			select {
+			case <-time.After(wait):
+				forgetStart()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // limitMemory sets how much memory the process may take before garbage is

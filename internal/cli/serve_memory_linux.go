@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetStart gives back the pages of the program's file that only its start
-// needed, code and tables of packages that prepare themselves, as the kernel
-// would by itself where memory becomes short. What is needed after all is
+// forgetStart gives back the pages of the program's file, most of which only its
+// start needed, code and tables of packages that prepare themselves, as the
+// kernel would by itself where memory becomes short. What is needed after all is
 // mapped again from the page cache. It touches only mappings that nothing can
 // write, whose pages are the file's. The service does not depend on it, so
 // what fails is left as it is.
