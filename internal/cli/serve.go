@@ -123,8 +123,8 @@ func (c *serveCommand) Run(p *program) (err error) {
 		facts = append(facts, "ops_address", server.Ops.Addr().String())
 	}
 	c.limitMemory(p.getenv)
-	saveMemory(p.getenv)
-	stop := forgetAgain()
+	limitGarbage(p.getenv)
+	stop := keepForgetting()
 	defer stop()
 	log.Info("serving", facts...)
 	if isTerminal(p.stderr) {

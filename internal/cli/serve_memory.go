@@ -30,10 +30,9 @@ const (
 	leastGarbage   = 5 << 18
 )
 
-// saveMemory gives back what only the start needed, and lets less garbage pile
-// up than Go does by itself. GOGC, which the runtime heeds, wins.
-func saveMemory(getenv config.Getenv) {
-	forgetStart()
+// limitGarbage lets less garbage pile up than Go does by itself. GOGC, which the
+// runtime heeds, wins.
+func limitGarbage(getenv config.Getenv) {
 	if percent, _ := getenv("GOGC"); percent != "" {
 		return
 	}
@@ -52,23 +51,23 @@ func garbageFor(inUse uint64) int {
 	return max(garbagePercent, int(100*leastGarbage/max(inUse, 1)))
 }
 
-// Requests too need some of the program only once, the first most of all. What
-// they did is forgotten so long after the start, and then ever more seldom: the
-// pages that are in use come back within a millisecond.
+// Much of the program is needed only once, by the start and by the first
+// requests. It is forgotten so long after the start, and then ever more seldom:
+// the pages that are in use come back within a millisecond.
 const (
 	forgetAfter  = 250 * time.Millisecond
 	forgetSeldom = time.Hour
 )
 
-// forgetAgain calls forgetStart now and then until stop is called.
-func forgetAgain() (stop func()) {
+// keepForgetting calls forgetPages now and then until stop is called.
+func keepForgetting() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
 		for wait := forgetAfter; ; wait = min(2*wait, forgetSeldom) {
 			select {
 			case <-time.After(wait):
-				forgetStart()
+				forgetPages()
 			case <-ctx.Done():
 				return
 			}

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetStart gives back the pages of the program's file, most of which only its
+// forgetPages gives back the pages of the program's file, most of which only its
 // start needed, code and tables of packages that prepare themselves, as the
 // kernel would by itself where memory becomes short. What is needed after all is
 // mapped again from the page cache. It touches only mappings that nothing can
 // write, whose pages are the file's. The service does not depend on it, so
 // what fails is left as it is.
-func forgetStart() {
+func forgetPages() {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return

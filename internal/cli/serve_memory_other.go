@@ -2,5 +2,5 @@
 
 package cli
 
-// forgetStart does nothing where the pages of the start cannot be given back.
-func forgetStart() {}
+// forgetPages does nothing where pages of the program cannot be given back.
+func forgetPages() {}
