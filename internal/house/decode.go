@@ -99,7 +99,7 @@ func (d *Decoder) Line(line []byte) (House, error) {
 type reader struct {
 	*Decoder
 	file    bool   // a line of a file rather than a body
-	table   bool   // of a table, where flags may be true and false
+	flags   bool   // true and false stand for 1 and 0 of a field that has no others
 	array   string // where the array of the records stands, such as body.records
 	skipped int    // bytes before the JSON, of a byte order mark
 	year    int    // the present one
@@ -118,7 +118,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 func (d *Decoder) open(text []byte, file bool) *reader {
 	r := readers.Get().(*reader)
-	r.Decoder, r.file, r.table, r.year, r.array = d, file, false, d.presentYear(), "body.records"
+	r.Decoder, r.file, r.flags, r.year, r.array = d, file, false, d.presentYear(), "body.records"
 	r.index, r.faults = 0, InvalidError{}
 	text, r.skipped = WithoutMark(text)
 	r.source = *bytes.NewBuffer(text) // jsontext reads a bytes.Buffer in place
@@ -300,7 +300,7 @@ func (r *reader) parse(s *Spec, raw jsontext.Value) (v float64, fault string) {
 		v, _ = parseNumber(raw)
 		return v, s.check(v, r.year)
 	case jsontext.KindTrue, jsontext.KindFalse:
-		if r.table && s.Kind == Whole && s.Max == 1 {
+		if r.flags && s.Kind == Whole && s.Max == 1 {
 			if raw.Kind() == jsontext.KindTrue {
 				v = 1
 			}

@@ -22,7 +22,7 @@ func (d *Decoder) frame(dst []House, body []byte) ([]House, error) {
 	const forms = "must be an object with one of dataframe_split, dataframe_records, instances and inputs"
 	r := d.open(body, false)
 	defer r.close()
-	r.table = true
+	r.flags = true
 	houses, found := dst[:0], 0
 	object := r.json.PeekKind() == jsontext.KindBeginObject
 	err := r.members("body", forms, func(name string) (err error) {

@@ -101,7 +101,7 @@ func (r *reader) byColumns(houses []House, t *table, location string) ([]House, 
 	case n == 0 && r.faults.count():
 		r.faults.keep(location, atLeastOne, nil)
 	}
-	table := len(houses)
+	before := len(houses)
 	for range n {
 		houses = append(houses, unknown)
 	}
@@ -114,7 +114,7 @@ func (r *reader) byColumns(houses []House, t *table, location string) ([]House, 
 		rows := 0
 		err := r.eachValue(c.values, func(row int, raw jsontext.Value) {
 			if row < n {
-				r.cell(&houses[table+row], c, row, raw)
+				r.cell(&houses[before+row], c, row, raw)
 			}
 			rows = row + 1
 		})

@@ -33,7 +33,7 @@ func (d *Decoder) Tensors(dst []House, body []byte) (houses []House, id string, 
 func (d *Decoder) tensors(dst []House, body []byte) (houses []House, id string, err error) {
 	r := d.open(body, false)
 	defer r.close()
-	r.table = true
+	r.flags = true
 	var t table
 	object, found := r.json.PeekKind() == jsontext.KindBeginObject, false
 	err = r.members("body", "must be an object with the member inputs", func(name string) (err error) {

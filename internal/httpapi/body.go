@@ -20,14 +20,19 @@ const (
 	mostFirstRead = 16 << 10
 )
 
-// readBody appends the request's body of JSON, or of CSV where that may be, to
-// dst[:0] and checks that it is one: its type, its encoding, its size.
-func (a *API) readBody(dst []byte, x *exchange, r *http.Request, csv bool) ([]byte, error) {
+// readJSON appends the request's JSON body to dst[:0] and checks that it is
+// one: its type, its encoding, its size.
+func (a *API) readJSON(dst []byte, x *exchange, r *http.Request) ([]byte, error) {
+	if _, err := checkContent(r.Header, false); err != nil {
+		return dst, err
+	}
+	return a.readBody(dst, x, r)
+}
+
+// readBody appends the request's body to dst[:0], and checks its size.
+func (a *API) readBody(dst []byte, x *exchange, r *http.Request) ([]byte, error) {
 	if r.ContentLength > a.MaxBodyBytes {
 		return dst, a.tooLarge()
-	}
-	if err := checkContent(r.Header, csv); err != nil {
-		return dst, err
 	}
 	dst = dst[:0]
 	limit := int(a.MaxBodyBytes)
@@ -90,31 +95,25 @@ func unreadable(x *exchange, err error) error {
 	return p
 }
 
-// checkContent refuses what is not JSON in UTF-8 as it is, or CSV where that may
-// be. No type at all is taken for JSON.
-func checkContent(header http.Header, csv bool) error {
+// checkContent refuses what is not JSON in UTF-8 as it is, or CSV where that is
+// taken too, and says whether it is CSV. No type at all is taken for JSON.
+func checkContent(header http.Header, csvToo bool) (isCSV bool, err error) {
 	if encoding := header["Content-Encoding"]; len(encoding) > 0 {
-		return problem(http.StatusUnsupportedMediaType, "a body with a Content-Encoding is not read: send it as it is")
+		return false, problem(http.StatusUnsupportedMediaType, "a body with a Content-Encoding is not read: send it as it is")
 	}
 	types := header["Content-Type"]
 	if len(types) == 0 || len(types) == 1 && (types[0] == mediaJSON || types[0] == "") {
-		return nil
+		return false, nil
 	}
 	media, parameters, err := mime.ParseMediaType(types[0])
-	if err != nil || len(types) > 1 || media != mediaJSON && !(csv && media == mediaCSV) {
-		if csv {
-			return problem(http.StatusUnsupportedMediaType, "the body must be application/json or text/csv")
+	if err != nil || len(types) > 1 || media != mediaJSON && !(csvToo && media == mediaCSV) {
+		if csvToo {
+			return false, problem(http.StatusUnsupportedMediaType, "the body must be application/json or text/csv")
 		}
-		return problem(http.StatusUnsupportedMediaType, "the body must be application/json")
+		return false, problem(http.StatusUnsupportedMediaType, "the body must be application/json")
 	}
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return problem(http.StatusUnsupportedMediaType, "the body must be in UTF-8")
+		return false, problem(http.StatusUnsupportedMediaType, "the body must be in UTF-8")
 	}
-	return nil
-}
-
-// hasCSV says whether the body of a request says that it is CSV.
-func hasCSV(header http.Header) bool {
-	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	return err == nil && media == mediaCSV
+	return media == mediaCSV, nil
 }

@@ -27,7 +27,8 @@ import (
 const (
 	inferencePath  = "/v2"
 	inferenceModel = "housing"
-	modelPath      = inferencePath + "/models/" + inferenceModel
+	modelsPath     = inferencePath + "/models/"
+	modelPath      = modelsPath + inferenceModel
 	versionPath    = modelPath + "/versions/{version}"
 )
 
@@ -253,7 +254,7 @@ func (a *API) infer(x *exchange, r *http.Request) error {
 	write := func(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 		return appendInference(b, id, answer, took)
 	}
-	return a.value(x, r, reading{houses: read}, a.price, writer{valueJSON, write, appendInferenceID})
+	return a.value(x, r, readings{json: read}, a.price, writer{valueJSON, write, appendInferenceID})
 }
 
 // appendInference appends the JSON of an answer, an [InferenceResponse].

@@ -58,7 +58,7 @@ func (a *API) outcomes(x *exchange, r *http.Request) error {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	var err error
-	if w.body, err = a.readBody(w.body, x, r, false); err != nil {
+	if w.body, err = a.readJSON(w.body, x, r); err != nil {
 		return err
 	}
 	outcomes, err := readOutcomes(w.body, x.started)

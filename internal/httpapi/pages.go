@@ -187,7 +187,7 @@ func (a *API) valueForm(x *exchange, r *http.Request, values url.Values, page *w
 	}
 	x.setPageHeaders(web.Policy)
 	name := func(written []byte, _ journal.ID) []byte { return written }
-	return a.value(x, r, reading{houses: a.full.Records}, ask, writer{valueHTML, write, name})
+	return a.value(x, r, readings{json: a.full.Records}, ask, writer{valueHTML, write, name})
 }
 
 // readForm reads the form of one house.

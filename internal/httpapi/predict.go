@@ -50,14 +50,17 @@ func (w *workspace) release() {
 type asking func(ctx context.Context, w *workspace, choice valuer.Choice) (valuer.Answer, error)
 
 // reading reads the houses of a body.
-type reading struct {
-	houses func(dst []house.House, body []byte) ([]house.House, error)
-	csv    bool // the body may be CSV too
+type reading func(dst []house.House, body []byte) ([]house.House, error)
+
+// readings are those of the forms that a body may have.
+type readings struct {
+	json reading
+	csv  reading // nil takes none
 }
 
 // predict returns the handler that prices the houses of a body that d reads.
 func (a *API) predict(d *house.Decoder) func(x *exchange, r *http.Request) error {
-	read, ask := reading{houses: d.Records}, a.price
+	read, ask := readings{json: d.Records}, a.price
 	return func(x *exchange, r *http.Request) error { return a.value(x, r, read, ask, inJSON(appendAnswer)) }
 }
 
@@ -84,7 +87,7 @@ func inJSON(write func(b []byte, answer *valuer.Answer, took time.Duration) []by
 }
 
 // value answers a request with what ask says of the houses of its body.
-func (a *API) value(x *exchange, r *http.Request, read reading, ask asking, out writer) error {
+func (a *API) value(x *exchange, r *http.Request, read readings, ask asking, out writer) error {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	x.predict = true
@@ -110,7 +113,7 @@ func (a *API) value(x *exchange, r *http.Request, read reading, ask asking, out 
 }
 
 // asked reads a request and asks the model that it is sent to.
-func (a *API) asked(w *workspace, x *exchange, r *http.Request, read reading, ask asking) (answer valuer.Answer, err error) {
+func (a *API) asked(w *workspace, x *exchange, r *http.Request, read readings, ask asking) (answer valuer.Answer, err error) {
 	w.houses = w.houses[:0]
 	version, err := askedVersion(r)
 	if err != nil {
@@ -144,13 +147,21 @@ func (a *API) asked(w *workspace, x *exchange, r *http.Request, read reading, as
 }
 
 // decode reads the houses of a request.
-func (a *API) decode(w *workspace, read reading, x *exchange, r *http.Request, choice valuer.Choice) (err error) {
+func (a *API) decode(w *workspace, read readings, x *exchange, r *http.Request, choice valuer.Choice) (err error) {
 	_, span := a.Tracer.Step(r.Context(), telemetry.StepDecode)
 	defer span.End()
-	if w.body, err = a.readBody(w.body, x, r, read.csv); err != nil {
+	isCSV, err := checkContent(r.Header, read.csv != nil)
+	if err != nil {
 		return err
 	}
-	if w.houses, err = read.houses(w.houses, w.body); err != nil {
+	if w.body, err = a.readBody(w.body, x, r); err != nil {
+		return err
+	}
+	houses := read.json
+	if isCSV {
+		houses = read.csv
+	}
+	if w.houses, err = houses(w.houses, w.body); err != nil {
 		a.Valuer.Refuse(choice)
 		return err
 	}

@@ -73,10 +73,12 @@ func (p *Problem) whole() *Problem {
 
 // unmatchedProblem says that no route has this path, or not this method.
 func unmatchedProblem(status int, r *http.Request) *Problem {
-	switch status {
-	case http.StatusNotFound:
+	switch {
+	case status == http.StatusNotFound && strings.HasPrefix(r.URL.Path, modelsPath):
+		return problem(status, "the only model is "+inferenceModel+", at "+modelPath)
+	case status == http.StatusNotFound:
 		return problem(status, "there is nothing at this path; /docs lists what there is")
-	case http.StatusMethodNotAllowed:
+	case status == http.StatusMethodNotAllowed:
 		return problem(status, "this path does not take this method; the Allow header lists those it takes")
 	}
 	return problem(status, "this request cannot be routed")

@@ -127,7 +127,7 @@ func (a *API) setRollout(x *exchange, r *http.Request) error {
 	if a.Auth == nil && !fromHere(r) {
 		return problem(http.StatusForbidden, "without authentication the plan can be changed from this machine alone, not through a proxy, and by the address 127.0.0.1, [::1] or localhost; set JWT_SECRET or JWT_JWKS_URL")
 	}
-	body, err := a.readBody(nil, x, r, false)
+	body, err := a.readJSON(nil, x, r)
 	if err != nil {
 		return err
 	}

@@ -66,11 +66,7 @@ const exampleTable = "bedrooms,bathrooms,sqft_living,sqft_lot,floors,sqft_above,
 
 // invocations prices the houses of a table.
 func (a *API) invocations(x *exchange, r *http.Request) error {
-	read := reading{houses: a.full.Frame, csv: true}
-	if hasCSV(r.Header) {
-		read.houses = a.readCSV
-	}
-	return a.value(x, r, read, a.price, inJSON(appendAnswer))
+	return a.value(x, r, readings{json: a.full.Frame, csv: a.readCSV}, a.price, inJSON(appendAnswer))
 }
 
 // readCSV reads the houses of a body in CSV.

@@ -101,7 +101,7 @@ func (a *API) valuations(x *exchange, r *http.Request) error {
 		*list, answer, err = a.Valuer.Appraise(ctx, *list, houses, choice, level)
 		return answer, err
 	}
-	return a.value(x, r, reading{houses: a.full.Records}, ask, inJSON(func(b []byte, answer *valuer.Answer, took time.Duration) []byte {
+	return a.value(x, r, readings{json: a.full.Records}, ask, inJSON(func(b []byte, answer *valuer.Answer, took time.Duration) []byte {
 		return appendValuations(b, houses, *list, answer, took)
 	}))
 }
